@@ -1,0 +1,1 @@
+#include "codec/predict_json.h"

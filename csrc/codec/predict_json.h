@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/byte_buffer.h"
+#include "base/status.h"
+#include "base/tensor.h"
+#include "codec/signature.h"
+
+namespace fastserve {
+
+// Which of the two forms a REST predict request has, and so its answer.
+enum class JsonFormat {
+  kRow,     // "instances" -> "predictions"
+  kColumn,  // "inputs"    -> "outputs"
+};
+
+// The tensors of a REST predict request.
+struct JsonInputs {
+  JsonFormat format = JsonFormat::kRow;
+  std::vector<std::pair<std::string, HostTensor>> inputs;  // alias -> tensor, each with its owner
+};
+
+// The body of a REST predict request, in the order in which TensorFlow Serving checks it: Parse(),
+// then the caller finds servable and signature by signature_name(), then ToInputs().
+// All errors are kInvalidArgument with upstream's texts (model_servers/http_rest_api_handler.cc,
+// util/json_tensor.cc; rules in docs/rest.md).
+class PredictJson {
+ public:
+  static Result<PredictJson> Parse(ByteView body);
+  PredictJson(PredictJson&&) noexcept;
+  PredictJson& operator=(PredictJson&&) noexcept;
+  ~PredictJson();
+
+  // Empty when the request names none. Valid as long as this object.
+  std::string_view signature_name() const;
+  // Values go straight into aligned tensor buffers of the signature's dtypes.
+  Result<JsonInputs> ToInputs(const Signature& signature) const;
+
+ private:
+  struct Document;
+  explicit PredictJson(std::unique_ptr<Document> document);
+  std::unique_ptr<Document> document_;
+};
+
+// The body of a REST predict answer: {"predictions": ...} or {"outputs": ...}.
+Result<std::string> WritePredictJson(
+    JsonFormat format, std::span<const std::pair<std::string_view, HostTensor>> outputs);
+
+// {"error": "<message>"} in upstream's layout.
+std::string WriteErrorJson(std::string_view message);
+
+}  // namespace fastserve

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/byte_buffer.h"
+#include "base/byte_chain.h"
+#include "base/status.h"
+#include "base/tensor.h"
+
+namespace fastserve {
+
+// tensorflow.serving.ModelSpec; the views borrow from the request.
+struct ModelSpecView {
+  std::string_view name;
+  std::string_view signature_name;
+  // At most one of the two is set (oneof version_choice): whichever came last on the wire.
+  std::optional<int64_t> version;
+  std::optional<std::string_view> version_label;
+};
+
+// tensorflow.serving.PredictRequest; the views borrow from the request.
+struct PredictRequestView {
+  bool has_model_spec = false;
+  ModelSpecView model_spec;
+  // alias -> serialized TensorProto. One entry an alias, the last on the wire counts.
+  std::vector<std::pair<std::string_view, ByteView>> inputs;
+  std::vector<std::string_view> output_filter;
+};
+
+// Reads a PredictRequest. Answers kInternal with an empty message, as a gRPC server does for bytes
+// that do not parse (bad wire format anywhere in known messages, strings that are not UTF-8). Unknown
+// fields and known fields of another wire type are skipped as protobuf does.
+Result<PredictRequestView> ParsePredictRequest(ByteView message);
+
+// Where the largest payload (tensor_content or a packed *_val) of a PredictRequest starts, judged
+// by the first bytes of the message (`head`, any length, maybe cut anywhere) and its full size;
+// 0 when there is none. A hint: any answer is safe.
+size_t PayloadOffset(ByteView head, size_t message_size);
+
+// Decodes a TensorProto by the rules of TensorFlow's Tensor::FromProto (dtype, shape,
+// tensor_content or typed fields with the last value repeated). Where the wire already has the native
+// layout (tensor_content, one packed run of float_val/double_val/... of full length, 1-byte types)
+// the result borrows from `owner`, which must hold `proto`; otherwise it is decoded into a buffer of
+// its own, aligned to kTensorAlignment. kResource and kVariant decode to the dims with no data.
+// Answers kInvalidArgument with an empty message when it does not decode (the caller names the alias).
+Result<HostTensor> DecodeTensorProto(ByteView proto, const ByteBuffer& owner);
+
+// How response tensors are written.
+enum class TensorEncoding {
+  kTypedFields,    // float_val, ... : TensorFlow Serving's default
+  kTensorContent,  // --enable_serialization_as_tensor_content
+};
+
+// Writes a PredictResponse piece by piece into a chain: outputs first, then the model spec.
+class PredictResponseWriter {
+ public:
+  explicit PredictResponseWriter(ByteChain& out, TensorEncoding encoding)
+      : out_(out), encoding_(encoding) {}
+
+  // Tensor bytes of at least ByteChain::kBorrowThreshold that need no re-coding are borrowed with
+  // `owner`, which must keep `tensor`'s views alive. Answers kInternal for a dtype that cannot be written.
+  Status AddOutput(std::string_view alias, const HostTensor& tensor,
+                   const std::shared_ptr<const void>& owner);
+  void AddModelSpec(std::string_view name, int64_t version, std::string_view signature_name);
+
+ private:
+  ByteChain& out_;
+  TensorEncoding encoding_;
+};
+
+}  // namespace fastserve

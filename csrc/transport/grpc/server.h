@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/byte_buffer.h"
+#include "base/status.h"
+#include "transport/grpc/call.h"
+
+namespace fastserve {
+
+// A unary method answered in C++.
+struct UnaryMethod {
+  // Called on an I/O thread when the request is complete. May answer there and then, or keep the
+  // call and answer from any thread. Must not block.
+  std::function<void(CallPtr call, ByteBuffer request)> handle;
+  // Given the first bytes of a message and its full size, the offset of the byte that should lie on
+  // a kTensorAlignment boundary (codec: PayloadOffset); null = 0.
+  size_t (*payload_offset)(ByteView head, size_t message_size) = nullptr;
+};
+
+// Makes the receiver of a call that no native method takes; null = UNIMPLEMENTED. On an I/O thread.
+using FallbackHandler = std::function<std::unique_ptr<CallEvents>(CallPtr call)>;
+
+// Limits and sizes of the gRPC port.
+struct GrpcServerOptions {
+  // "0.0.0.0:8500", "[::]:8500", "unix:/path"; several listen at once. Port 0 = any free port.
+  std::vector<std::string> addresses;
+  // I/O threads, each with an event loop and connections of its own.
+  int io_threads = 1;
+  // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
+  size_t max_message_bytes = 2147483647;
+};
+
+// gRPC over HTTP/2 with prior knowledge, on event-loop threads of its own.
+// Threads: Add*, Set* before Start(); Shutdown() and ports() from any thread afterwards.
+class GrpcServer {
+ public:
+  explicit GrpcServer(GrpcServerOptions options);
+  ~GrpcServer();  // as Shutdown(0)
+  GrpcServer(const GrpcServer&) = delete;
+  GrpcServer& operator=(const GrpcServer&) = delete;
+
+  // `path` is "/package.Service/Method".
+  void AddUnary(std::string path, UnaryMethod method);
+  void SetFallback(FallbackHandler handler);
+
+  // Binds every address, or none. The error names the address and says why.
+  Status Start();
+  // Bound TCP ports in the order of the addresses; 0 for a unix address.
+  std::vector<int> ports() const;
+
+  // Stops accepting, sends GOAWAY, lets calls in flight finish for up to `grace`, then closes what
+  // is left (calls still running are done()) and joins the threads. True if nothing was cut off.
+  bool Shutdown(std::chrono::milliseconds grace);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fastserve

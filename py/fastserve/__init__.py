@@ -1,0 +1,1 @@
+"""fastserve: a TensorFlow model server with a native data plane."""

@@ -1,0 +1,139 @@
+"""The data plane: transport, codec, session and serving in C++ (csrc/bindings).
+
+Functions that may block release the GIL. Every error of the data plane is a `NativeError`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+class NativeError(RuntimeError):
+    """A failure with its canonical code; `str()` is the bare message."""
+
+    code: int
+    """The gRPC status code's number."""
+    message: str
+
+class Runtime:
+    """TensorFlow's C library, opened once for the process."""
+
+    @staticmethod
+    def load(tensorflow_dir: str) -> Runtime:
+        """Opens libtensorflow under the installed `tensorflow` package's directory (takes ~a second)."""
+    @property
+    def version(self) -> str:
+        """TensorFlow's version, as "2.21.0"."""
+
+class Servable:
+    """One loaded version of one model. Python's handle is one reference among many."""
+
+    @staticmethod
+    def load(
+        runtime: Runtime,
+        *,
+        name: str,
+        version: int,
+        path: str,
+        tags: Sequence[str],
+        config_proto: bytes = b"",
+    ) -> Servable:
+        """Loads the SavedModel in the version directory `path`; blocks, without the GIL, until it can run.
+
+        `config_proto` is a serialized tensorflow.ConfigProto. Raises NativeError with TensorFlow's text.
+        """
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def signature_def_map(self) -> bytes:
+        """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
+    def release(self) -> None:
+        """Gives up this handle's reference; memory is freed when requests in flight are done too."""
+    def wait_unloaded(self, timeout_s: float) -> bool:
+        """Waits, without the GIL, until the session is freed; False when that took longer.
+
+        Only after release() and after the last publish() that named it was replaced.
+        """
+
+class RpcCall:
+    """One RPC that Python answers. Any thread."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def metadata(self) -> list[tuple[str, str | bytes]]:
+        """Request metadata; `bytes` for keys that end in "-bin"."""
+    def time_remaining(self) -> float | None:
+        """Seconds to the client's deadline (0 once passed); None without one."""
+    def is_active(self) -> bool:
+        """False once the call was answered, was cancelled, expired or lost its peer."""
+    def receive(self) -> bytes | None:
+        """The next request message; waits for it without the GIL. None after the last one.
+
+        Raises NativeError (CANCELLED) when the call is no longer active.
+        """
+    def send_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+    def send_message(self, message: bytes) -> None:
+        """Sends one message; waits, without the GIL, while too much is buffered.
+
+        Raises NativeError (CANCELLED) when the call is no longer active.
+        """
+    def finish(self, code: int, details: str, trailing: Sequence[tuple[str, str | bytes]]) -> None:
+        """Ends the call with a status. Later calls of it do nothing."""
+
+class ServerOptions:
+    """Sizes and limits of the data plane; see csrc/serving/server.h for their meaning."""
+
+    grpc_addresses: list[str]
+    """As "0.0.0.0:8500", "[::]:8500" or "unix:/path"; port 0 = any free port."""
+    io_threads: int
+    worker_threads: int
+    max_message_bytes: int
+    outputs_as_tensor_content: bool
+    def __init__(self) -> None: ...
+
+class Server:
+    """The native server: gRPC port, routing, sessions' runs, JSON predict."""
+
+    def __init__(self, options: ServerOptions) -> None: ...
+    def start(self) -> list[int]:
+        """Binds and serves; returns the bound TCP ports in the order of the addresses."""
+    def publish(
+        self,
+        servables: Sequence[Servable],
+        labels: Mapping[str, Mapping[str, int]],
+    ) -> None:
+        """Replaces the routing table: exactly these servables answer from now on.
+
+        `labels` is model name -> label -> version (of any version, loaded or not). Requests without version
+        or label go to the highest version of their model.
+        """
+    def next_call(self) -> tuple[RpcCall, bool] | None:
+        """Waits, without the GIL, for an RPC that no native method takes.
+
+        Returns (call, True) when it starts and (call, False) when it is done; None after shutdown().
+        """
+    def predict_json(
+        self,
+        token: int,
+        model: str,
+        version: int | None,
+        label: str | None,
+        body: bytes,
+        timeout_s: float | None,
+    ) -> tuple[int, bytes] | None:
+        """Answers a REST predict: (gRPC code's number, JSON body), the body of an error included.
+
+        None when the answer comes later, from json_completions(), under `token`.
+        """
+    @property
+    def json_completion_fd(self) -> int:
+        """An eventfd that becomes readable when json_completions() has something."""
+    def json_completions(self) -> list[tuple[int, int, bytes]]:
+        """Takes the finished (token, code, body) triples and resets the eventfd; never blocks."""
+    def shutdown(self, grace_s: float) -> bool:
+        """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts off and stops.
+
+        True when nothing was cut off. Blocks without the GIL.
+        """
