@@ -14,7 +14,8 @@ namespace fastserve {
 // Threads: one at a time; movable between threads.
 class ByteChain {
  public:
-  // Borrowing costs a reference and an iovec, copying costs a memcpy; below this size Borrow() copies.
+  // Borrowing costs a reference and an iovec, copying costs a memcpy; below this size Borrow()
+  // copies.
   static constexpr size_t kBorrowThreshold = 4096;
 
   // One run of bytes; `owner` is null for bytes that the chain itself holds.

@@ -71,9 +71,7 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   Result(T value) : state_(std::move(value)) {}  // NOLINT: implicit by intent
-  Result(Status status) : state_(std::move(status)) {
-    assert(!std::get<Status>(state_).ok());
-  }
+  Result(Status status) : state_(std::move(status)) { assert(!std::get<Status>(state_).ok()); }
 
   bool ok() const { return std::holds_alternative<T>(state_); }
   Status status() const { return ok() ? Status() : std::get<Status>(state_); }
@@ -95,10 +93,9 @@ class [[nodiscard]] Result {
 }  // namespace fastserve
 
 // Leaves the enclosing function with the Status of `expression` when that is an error.
-#define FASTSERVE_RETURN_IF_ERROR(expression)                          \
-  do {                                                                 \
-    if (::fastserve::Status status_of_expression = (expression);       \
-        !status_of_expression.ok()) {                                  \
-      return status_of_expression;                                     \
-    }                                                                  \
+#define FASTSERVE_RETURN_IF_ERROR(expression)                                                  \
+  do {                                                                                         \
+    if (::fastserve::Status status_of_expression = (expression); !status_of_expression.ok()) { \
+      return status_of_expression;                                                             \
+    }                                                                                          \
   } while (false)

@@ -52,7 +52,8 @@ enum class DataType : int32_t {
 // variant, invalid, reference types). The types narrower than a byte take one byte each.
 size_t ElementSize(DataType dtype);
 
-// The name inside TensorFlow's error texts: "float", "int32", ... "unknown dtype enum (99)" for others.
+// The name inside TensorFlow's error texts: "float", "int32", ... "unknown dtype enum (99)" for
+// others.
 std::string DataTypeName(DataType dtype);
 
 // Extents, outermost first.

@@ -33,8 +33,8 @@ struct PredictRequestView {
 };
 
 // Reads a PredictRequest. Answers kInternal with an empty message, as a gRPC server does for bytes
-// that do not parse (bad wire format anywhere in known messages, strings that are not UTF-8). Unknown
-// fields and known fields of another wire type are skipped as protobuf does.
+// that do not parse (bad wire format anywhere in known messages, strings that are not UTF-8).
+// Unknown fields and known fields of another wire type are skipped as protobuf does.
 Result<PredictRequestView> ParsePredictRequest(ByteView message);
 
 // Where the largest payload (tensor_content or a packed *_val) of a PredictRequest starts, judged
@@ -43,11 +43,12 @@ Result<PredictRequestView> ParsePredictRequest(ByteView message);
 size_t PayloadOffset(ByteView head, size_t message_size);
 
 // Decodes a TensorProto by the rules of TensorFlow's Tensor::FromProto (dtype, shape,
-// tensor_content or typed fields with the last value repeated). Where the wire already has the native
-// layout (tensor_content, one packed run of float_val/double_val/... of full length, 1-byte types)
-// the result borrows from `owner`, which must hold `proto`; otherwise it is decoded into a buffer of
-// its own, aligned to kTensorAlignment. kResource and kVariant decode to the dims with no data.
-// Answers kInvalidArgument with an empty message when it does not decode (the caller names the alias).
+// tensor_content or typed fields with the last value repeated). Where the wire already has the
+// native layout (tensor_content, one packed run of float_val/double_val/... of full length, 1-byte
+// types) the result borrows from `owner`, which must hold `proto`; otherwise it is decoded into a
+// buffer of its own, aligned to kTensorAlignment. kResource and kVariant decode to the dims with no
+// data. Answers kInvalidArgument with an empty message when it does not decode (the caller names
+// the alias).
 Result<HostTensor> DecodeTensorProto(ByteView proto, const ByteBuffer& owner);
 
 // How response tensors are written.
@@ -63,7 +64,8 @@ class PredictResponseWriter {
       : out_(out), encoding_(encoding) {}
 
   // Tensor bytes of at least ByteChain::kBorrowThreshold that need no re-coding are borrowed with
-  // `owner`, which must keep `tensor`'s views alive. Answers kInternal for a dtype that cannot be written.
+  // `owner`, which must keep `tensor`'s views alive. Answers kInternal for a dtype that cannot be
+  // written.
   Status AddOutput(std::string_view alias, const HostTensor& tensor,
                    const std::shared_ptr<const void>& owner);
   void AddModelSpec(std::string_view name, int64_t version, std::string_view signature_name);

@@ -16,10 +16,10 @@ namespace fastserve {
 // A tensor in TensorFlow's hands; owns one TF_Tensor. Movable, dropped on any thread.
 class RuntimeTensor {
  public:
-  // Gives `tensor` to TensorFlow. Its bytes are lent, not copied, when `tensor.owner` holds them and
-  // they start on a kTensorAlignment boundary; otherwise copied. Strings are always copied: TensorFlow's
-  // own string views would outlive the request if a model stores them. kResource and kVariant become
-  // empty tensors of that dtype.
+  // Gives `tensor` to TensorFlow. Its bytes are lent, not copied, when `tensor.owner` holds them
+  // and they start on a kTensorAlignment boundary; otherwise copied. Strings are always copied:
+  // TensorFlow's own string views would outlive the request if a model stores them. kResource and
+  // kVariant become empty tensors of that dtype.
   static Result<RuntimeTensor> FromHost(const TfApi& api, const HostTensor& tensor);
 
   RuntimeTensor(const TfApi& api, TF_Tensor* tensor) : api_(&api), tensor_(tensor) {}
@@ -40,13 +40,14 @@ class RuntimeTensor {
 struct SavedModelOptions {
   std::string directory;          // the version directory
   std::vector<std::string> tags;  // the meta graph's tag set must equal these
-  std::string config_proto;       // serialized tensorflow.ConfigProto; empty = TensorFlow's defaults
+  std::string config_proto;  // serialized tensorflow.ConfigProto; empty = TensorFlow's defaults
 };
 
 // One loaded SavedModel and its TensorFlow session. Immutable; Run() from any number of threads.
 class Session {
  public:
-  // Blocks while TensorFlow reads the model, which may take long. TensorFlow's own code and text on failure.
+  // Blocks while TensorFlow reads the model, which may take long. TensorFlow's own code and text on
+  // failure.
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
   ~Session();  // closes and frees the TensorFlow session; may take long

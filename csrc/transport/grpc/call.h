@@ -31,7 +31,8 @@ class Call {
 
   // "/package.Service/Method", as the client sent it.
   virtual std::string_view path() const = 0;
-  // The request's custom metadata. Kept only for streaming (fallback) calls; empty for native unary.
+  // The request's custom metadata. Kept only for streaming (fallback) calls; empty for native
+  // unary.
   virtual const Metadata& metadata() const = 0;
   // "ipv4:127.0.0.1:1234", "ipv6:[::1]:1234" or "unix:", as grpc.ServicerContext.peer() gives it.
   virtual std::string peer() const = 0;

@@ -1,0 +1,37 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings/registry.h"
+
+namespace py = pybind11;
+
+namespace fastserve {
+
+void RegisterErrors(py::module_& module) {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> storage;
+  storage.call_once_and_store_result([&]() -> py::object {
+    return py::exception<StatusError>(module, "NativeError", PyExc_RuntimeError);
+  });
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const StatusError& error) {
+      // Messages of models may hold any bytes; surrogates keep them.
+      const std::string& text = error.status().message();
+      const auto message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+          text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+      py::object instance = storage.get_stored()(message);
+      instance.attr("code") = static_cast<int>(error.status().code());
+      instance.attr("message") = message;
+      PyErr_SetObject(storage.get_stored().ptr(), instance.ptr());
+    }
+  });
+}
+
+}  // namespace fastserve
+
+PYBIND11_MODULE(_native, module) {
+  fastserve::RegisterErrors(module);
+  fastserve::RegisterRuntime(module);
+  fastserve::RegisterRpc(module);
+  fastserve::RegisterServer(module);
+}

@@ -1,0 +1,66 @@
+#include <pybind11/stl.h>
+
+#include "bindings/registry.h"
+#include "bindings/servable_handle.h"
+#include "session/tf_api.h"
+
+namespace py = pybind11;
+
+namespace fastserve {
+namespace {
+
+// The process's TensorFlow; the C++ object lives for ever, Python's holds a pointer.
+struct Runtime {
+  const TfApi* api;
+};
+
+Runtime LoadRuntime(const std::string& directory) { return {ValueOrThrow(TfApi::Load(directory))}; }
+
+ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
+                            std::string path, std::vector<std::string> tags,
+                            std::string config_proto) {
+  auto unloaded = std::make_shared<std::promise<void>>();
+  auto future = unloaded->get_future().share();
+  auto servable = ValueOrThrow(Servable::Load(*runtime.api, std::move(name), version,
+                                              {.directory = std::move(path),
+                                               .tags = std::move(tags),
+                                               .config_proto = std::move(config_proto)},
+                                              [unloaded] { unloaded->set_value(); }));
+  return {std::move(servable), std::move(future)};
+}
+
+}  // namespace
+
+void RegisterRuntime(py::module_& module) {
+  py::class_<Runtime>(module, "Runtime")
+      .def_static("load", &LoadRuntime, py::arg("tensorflow_dir"),
+                  py::call_guard<py::gil_scoped_release>(),
+                  "Opens libtensorflow under the installed `tensorflow` package's directory.")
+      .def_property_readonly("version",
+                             [](const Runtime& runtime) { return runtime.api->version(); });
+
+  py::class_<ServableHandle>(module, "Servable")
+      .def_static("load", &LoadServable, py::arg("runtime"), py::kw_only(), py::arg("name"),
+                  py::arg("version"), py::arg("path"), py::arg("tags"),
+                  py::arg("config_proto") = py::bytes(), py::call_guard<py::gil_scoped_release>(),
+                  "Loads a SavedModel; blocks, without the GIL, until it can run.")
+      .def_property_readonly(
+          "name", [](const ServableHandle& self) { return ValueOrThrow(self.Get())->name(); })
+      .def_property_readonly(
+          "version", [](const ServableHandle& self) { return ValueOrThrow(self.Get())->version(); })
+      .def_property_readonly("signature_def_map",
+                             [](const ServableHandle& self) {
+                               return ToBytes(ValueOrThrow(self.Get())->signature_def_map());
+                             })
+      .def("release", &ServableHandle::Release, py::call_guard<py::gil_scoped_release>(),
+           "Gives up this handle's reference.")
+      .def(
+          "wait_unloaded",
+          [](const ServableHandle& self, double timeout_s) {
+            return self.WaitUnloaded(std::chrono::duration<double>(timeout_s));
+          },
+          py::arg("timeout_s"), py::call_guard<py::gil_scoped_release>(),
+          "Waits until the session is freed; False when that took longer.");
+}
+
+}  // namespace fastserve

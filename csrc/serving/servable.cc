@@ -1,0 +1,61 @@
+#include "serving/servable.h"
+
+#include <utility>
+
+#include "serving/reaper.h"
+
+namespace fastserve {
+namespace {
+
+constexpr std::string_view kDefaultSignature = "serving_default";
+
+std::vector<TF_Output> Bind(const Session& session, const std::vector<TensorInfo>& infos) {
+  std::vector<TF_Output> places;
+  places.reserve(infos.size());
+  for (const TensorInfo& info : infos) {
+    const Result<TF_Output> place = session.Resolve(info.tensor_name);
+    places.push_back(place.ok() ? *place : TF_Output{nullptr, 0});
+  }
+  return places;
+}
+
+}  // namespace
+
+Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> session,
+                   MetaGraphSignatures signatures)
+    : name_(std::move(name)),
+      version_(version),
+      session_(std::move(session)),
+      signature_def_map_(std::move(signatures.signature_def_map)) {
+  for (auto& [key, signature] : signatures.signatures) {
+    BoundSignature& bound = signatures_[key];
+    bound.feeds = Bind(*session_, signature.inputs);
+    bound.fetches = Bind(*session_, signature.outputs);
+    bound.signature = std::move(signature);
+  }
+}
+
+Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t version,
+                                   const SavedModelOptions& options,
+                                   std::function<void()> on_unloaded) {
+  Result<std::unique_ptr<Session>> session = Session::LoadSavedModel(api, options);
+  if (!session.ok()) return session.status();
+  Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
+  if (!signatures.ok()) return signatures.status();
+  auto servable = std::unique_ptr<Servable>(
+      new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
+  auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
+    Reaper::Instance().Bury([dead, on_unloaded] {
+      delete dead;
+      if (on_unloaded) on_unloaded();
+    });
+  };
+  return ServablePtr(servable.release(), std::move(bury));
+}
+
+const BoundSignature* Servable::FindSignature(std::string_view name) const {
+  const auto found = signatures_.find(name.empty() ? kDefaultSignature : name);
+  return found == signatures_.end() ? nullptr : &found->second;
+}
+
+}  // namespace fastserve

@@ -1,0 +1,29 @@
+#include "serving/server.h"
+
+namespace fastserve {
+
+Server::Server(const ServerOptions& options)
+    : workers_(options.worker_threads),
+      predict_(router_, workers_, options.encoding),
+      json_(router_, workers_, completions_),
+      grpc_(options.grpc) {
+  predict_.Register(grpc_);
+  rpcs_.Register(grpc_);
+}
+
+Server::~Server() { Shutdown(std::chrono::milliseconds(0)); }
+
+Result<std::vector<int>> Server::Start() {
+  FASTSERVE_RETURN_IF_ERROR(grpc_.Start());
+  return grpc_.ports();
+}
+
+bool Server::Shutdown(std::chrono::milliseconds grace) {
+  const bool finished = grpc_.Shutdown(grace);
+  rpcs_.Close();
+  workers_.Stop();
+  router_.Publish(std::make_shared<const RoutingSnapshot>());
+  return finished;
+}
+
+}  // namespace fastserve

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "codec/predict_wire.h"
+#include "serving/completion_queue.h"
+#include "serving/json_predictor.h"
+#include "serving/predict_service.h"
+#include "serving/routing.h"
+#include "serving/rpc_queue.h"
+#include "serving/worker_pool.h"
+#include "transport/grpc/server.h"
+
+namespace fastserve {
+
+// Sizes and limits of the data plane.
+struct ServerOptions {
+  GrpcServerOptions grpc;
+  // Threads for runs that are too long for an I/O thread.
+  int worker_threads = 1;
+  // How Predict's answers carry tensors.
+  TensorEncoding encoding = TensorEncoding::kTypedFields;
+};
+
+// The data plane put together: the gRPC port, the routing table, and what runs between them.
+// Threads: any; Start() and Shutdown() once each.
+class Server {
+ public:
+  explicit Server(const ServerOptions& options);
+  ~Server();  // as Shutdown(0)
+
+  // Binds and serves. Returns the bound TCP ports in the order of the addresses.
+  Result<std::vector<int>> Start();
+  // Stops accepting, lets calls in flight finish for up to `grace`, then cuts off what is left and
+  // stops every thread; waits for runs that are under way. True when nothing was cut off.
+  bool Shutdown(std::chrono::milliseconds grace);
+
+  Router& router() { return router_; }
+  RpcQueue& rpcs() { return rpcs_; }
+  JsonPredictor& json() { return json_; }
+  CompletionQueue& completions() { return completions_; }
+
+ private:
+  Router router_;
+  RpcQueue rpcs_;
+  CompletionQueue completions_;
+  WorkerPool workers_;
+  PredictService predict_;
+  JsonPredictor json_;
+  GrpcServer grpc_;
+};
+
+}  // namespace fastserve

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs every check: format, lint, types, C++ unit tests (plain,
+# ASan+UBSan, TSan), Python unit, integration and compatibility tests. Safe to run again.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+deploy/install.sh demo test
+bin=$PWD/${FASTSERVE_VENV:-.venv}/bin
+[[ ${FASTSERVE_VENV:-} = /* ]] && bin=$FASTSERVE_VENV/bin
+export PATH="$bin:$PATH"
+
+step() { echo "== $*"; }
+
+step "format and lint"
+mapfile -t cpp < <(git ls-files '*.h' '*.cc')
+clang-format --dry-run -Werror "${cpp[@]}"
+ruff format --check -q py tests bench protos
+ruff check -q py tests bench protos
+mypy
+
+tensorflow=$(python -c 'import importlib.util as u; print(u.find_spec("tensorflow").submodule_search_locations[0])')
+for preset in asan-ubsan tsan; do
+  step "C++ tests ($preset)"
+  cmake --preset "$preset" -DFASTSERVE_TENSORFLOW_DIR="$tensorflow" >/dev/null
+  cmake --build --preset "$preset" -- --quiet
+  ctest --preset "$preset" -j2
+done
+
+step "Python tests"
+pytest "$@"
