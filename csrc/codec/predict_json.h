@@ -23,13 +23,19 @@ enum class JsonFormat {
 // The tensors of a REST predict request.
 struct JsonInputs {
   JsonFormat format = JsonFormat::kRow;
-  std::vector<std::pair<std::string, HostTensor>> inputs;  // alias -> tensor, each with its owner
+  // alias -> tensor, in the signature's order, each with its owner; independent of the PredictJson.
+  // All inputs of the signature, but for one case: rows of base64 objects for a signature of
+  // several inputs give the first one only, as upstream gives one of them.
+  std::vector<std::pair<std::string, HostTensor>> inputs;
 };
 
 // The body of a REST predict request, in the order in which TensorFlow Serving checks it: Parse(),
 // then the caller finds servable and signature by signature_name(), then ToInputs().
-// All errors are kInvalidArgument with upstream's texts (model_servers/http_rest_api_handler.cc,
-// util/json_tensor.cc; rules in docs/rest.md).
+// Errors are kInvalidArgument with upstream's texts (model_servers/http_rest_api_handler.cc,
+// util/json_tensor.cc; rules in docs/rest.md), except kUnimplemented for a dtype without JSON form
+// in column format, and kResourceExhausted where memory is short.
+// Where upstream leaves things to chance: of a name given twice the first value counts.
+// Threads: immutable once parsed, so any thread may read it.
 class PredictJson {
  public:
   static Result<PredictJson> Parse(ByteView body);
@@ -39,7 +45,8 @@ class PredictJson {
 
   // Empty when the request names none. Valid as long as this object.
   std::string_view signature_name() const;
-  // Values go straight into aligned tensor buffers of the signature's dtypes.
+  // Values go straight into aligned tensor buffers of the signature's dtypes. Numbers too small for
+  // a normal float or double become zero, as on upstream's threads.
   Result<JsonInputs> ToInputs(const Signature& signature) const;
 
  private:
@@ -48,7 +55,9 @@ class PredictJson {
   std::unique_ptr<Document> document_;
 };
 
-// The body of a REST predict answer: {"predictions": ...} or {"outputs": ...}.
+// The body of a REST predict answer: {"predictions": ...} or {"outputs": ...}, laid out as upstream
+// does, outputs in the order given. Answers kInvalidArgument for no outputs, for a dtype without
+// JSON form, and in row format for outputs whose first extents differ or that have none.
 Result<std::string> WritePredictJson(
     JsonFormat format, std::span<const std::pair<std::string_view, HostTensor>> outputs);
 

@@ -1,0 +1,1 @@
+"""What integration and compatibility tests share: models, a real server process, clients."""
