@@ -73,6 +73,7 @@ const TensorInfo* InputReader::Find(std::string_view alias) const {
 std::string RowName(size_t index) { return "Failed to process element: " + std::to_string(index); }
 
 Status RowError(size_t index, std::optional<std::string_view> key, const Status& status) {
+  if (status.code() == StatusCode::kResourceExhausted) return status;
   std::string text = RowName(index);
   if (key) text += " key: " + std::string(*key);
   return Status::InvalidArgument(text + " of 'instances' list. Error: " + status.ToString());

@@ -42,6 +42,7 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
   if (!session.ok()) return session.status();
   Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
   if (!signatures.ok()) return signatures.status();
+  (*session)->DropMetaGraphDef();
   auto servable = std::unique_ptr<Servable>(
       new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {

@@ -2,33 +2,90 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "base/status.h"
 
 // The part of TensorFlow's C API (tensorflow/c/c_api.h) that is used here, declared anew so that
-// nothing of TensorFlow is needed to build. tests/native/session/tf_api_signatures.cc checks each
-// declaration against the headers of an installed wheel.
+// nothing of TensorFlow is needed to build. tests/native/session/tf_api_signatures_test.cc compares
+// it with the headers of an installed wheel, which then bring the types.
+#ifndef TENSORFLOW_C_C_API_H_
 extern "C" {
-struct TF_Buffer;
 struct TF_Graph;
 struct TF_Operation;
 struct TF_Session;
 struct TF_SessionOptions;
 struct TF_Status;
 struct TF_Tensor;
-struct TF_TString;
+struct TF_Buffer {
+  const void* data;
+  size_t length;
+  void (*data_deallocator)(void* data, size_t length);
+};
 struct TF_Output {
   TF_Operation* oper;
   int index;
 };
+struct TF_TString {
+  uint64_t opaque[3];
+};
+typedef int TF_Code;
+typedef int TF_DataType;
 }
+#endif
 
 namespace fastserve {
 
 // Function pointers into libtensorflow, opened with RTLD_LOCAL so that its BoringSSL, protobuf and
-// abseil never meet ours. One for the process; never unloaded. Immutable after Load().
-struct TfApi;
+// abseil never meet ours. Each member is the C function TF_<member>; c_api.h says what it does.
+// One for the process, never unloaded, immutable once loaded.
+struct TfApi {
+  // Opens libtensorflow_framework.so.2 and libtensorflow_cc.so.2 under the directory of an
+  // installed `tensorflow` package, on the first call; later calls answer the same and ignore
+  // `directory`. kNotFound or kFailedPrecondition, naming file or symbol. Any thread.
+  static Result<const TfApi*> Load(const std::string& directory);
+
+  std::string version() const { return Version(); }
+
+  const char* (*Version)();
+  TF_Status* (*NewStatus)();
+  void (*DeleteStatus)(TF_Status*);
+  TF_Code (*GetCode)(const TF_Status*);
+  const char* (*Message)(const TF_Status*);
+  TF_Buffer* (*NewBuffer)();
+  void (*DeleteBuffer)(TF_Buffer*);
+  TF_Tensor* (*NewTensor)(TF_DataType, const int64_t* dims, int num_dims, void* data, size_t len,
+                          void (*deallocator)(void* data, size_t len, void* arg), void* arg);
+  TF_Tensor* (*AllocateTensor)(TF_DataType, const int64_t* dims, int num_dims, size_t len);
+  void (*DeleteTensor)(TF_Tensor*);
+  TF_DataType (*TensorType)(const TF_Tensor*);
+  int (*NumDims)(const TF_Tensor*);
+  int64_t (*Dim)(const TF_Tensor*, int index);
+  size_t (*TensorByteSize)(const TF_Tensor*);
+  void* (*TensorData)(const TF_Tensor*);
+  void (*StringInit)(TF_TString*);
+  void (*StringCopy)(TF_TString*, const char* src, size_t size);
+  const char* (*StringGetDataPointer)(const TF_TString*);
+  size_t (*StringGetSize)(const TF_TString*);
+  void (*StringDealloc)(TF_TString*);
+  TF_Graph* (*NewGraph)();
+  void (*DeleteGraph)(TF_Graph*);
+  TF_Operation* (*GraphOperationByName)(TF_Graph*, const char* name);
+  int (*OperationNumOutputs)(TF_Operation*);
+  TF_SessionOptions* (*NewSessionOptions)();
+  void (*DeleteSessionOptions)(TF_SessionOptions*);
+  void (*SetConfig)(TF_SessionOptions*, const void* proto, size_t proto_len, TF_Status*);
+  TF_Session* (*LoadSessionFromSavedModel)(const TF_SessionOptions*, const TF_Buffer* run_options,
+                                           const char* export_dir, const char* const* tags,
+                                           int tags_len, TF_Graph*, TF_Buffer* meta_graph_def,
+                                           TF_Status*);
+  void (*CloseSession)(TF_Session*, TF_Status*);
+  void (*DeleteSession)(TF_Session*, TF_Status*);
+  void (*SessionRun)(TF_Session*, const TF_Buffer* run_options, const TF_Output* inputs,
+                     TF_Tensor* const* input_values, int ninputs, const TF_Output* outputs,
+                     TF_Tensor** output_values, int noutputs,
+                     const TF_Operation* const* target_opers, int ntargets, TF_Buffer* run_metadata,
+                     TF_Status*);
+};
 
 }  // namespace fastserve

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fastserve {
@@ -69,18 +69,20 @@ struct Http2Session::Callbacks {
     if (head.type == NGHTTP2_HEADERS) {
       self.OnHeadersEnd(head.stream_id);
     } else if (head.type == NGHTTP2_PING && (head.flags & NGHTTP2_FLAG_ACK)) {
-      self.FinishDrain();  // our only PING is that of StartDrain()
+      self.OnPingAck();
     }
     const bool may_end = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
     if (may_end && (head.flags & NGHTTP2_FLAG_END_STREAM)) {
-      if (Http2Stream* stream = self.Find(head.stream_id)) stream->OnEnd();
+      Http2Stream* stream = self.Find(head.stream_id);
+      if (stream && !stream->refused_) stream->OnEnd();
     }
     return 0;
   }
 
   static int DataChunk(nghttp2_session*, uint8_t, int32_t stream_id, const uint8_t* data,
                        size_t size, void* user) {
-    if (Http2Stream* stream = Self(user).Find(stream_id)) {
+    Http2Stream* stream = Self(user).Find(stream_id);
+    if (stream && !stream->refused_) {
       stream->OnData(View(data, size));
     } else {
       Self(user).CreditConnection(size);
@@ -121,6 +123,7 @@ struct Http2Session::Callbacks {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
       stream.OnOutputEnd();
     } else if (bytes == 0) {
+      stream.waiting_ = true;
       return NGHTTP2_ERR_DEFERRED;
     }
     return static_cast<ssize_t>(bytes);
@@ -218,6 +221,7 @@ void Http2Session::OnHeadersEnd(int32_t stream_id) {
   if (reading_headers_ == nullptr || reading_headers_->id() != stream_id) return;
   Http2Stream& stream = *std::exchange(reading_headers_, nullptr);
   if (header_list_bytes_ > limits_.max_header_list_bytes) {
+    stream.refused_ = true;
     Reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
   } else {
     stream.OnHeadersEnd();
@@ -245,7 +249,7 @@ void Http2Session::SendTrailers(Http2Stream& stream, std::span<const Http2Field>
 }
 
 void Http2Session::Resume(Http2Stream& stream) {
-  nghttp2_session_resume_data(session_, stream.id());
+  if (std::exchange(stream.waiting_, false)) nghttp2_session_resume_data(session_, stream.id());
 }
 
 void Http2Session::Reset(Http2Stream& stream, uint32_t error_code) {
@@ -261,8 +265,13 @@ void Http2Session::CreditStream(Http2Stream& stream, size_t bytes) {
 }
 
 void Http2Session::StartDrain() {
+  draining_ = true;
   nghttp2_submit_shutdown_notice(session_);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+}
+
+void Http2Session::OnPingAck() {
+  if (draining_) FinishDrain();  // our only PING is that of StartDrain()
 }
 
 void Http2Session::FinishDrain() {

@@ -70,7 +70,11 @@ class Http2Stream {
   bool output_ended() const { return output_ended_; }
 
  private:
+  friend class Http2Session;
+
   const int32_t id_;
+  bool refused_ = false;  // by the session: only OnClose() follows
+  bool waiting_ = false;  // output() was found empty: tell nghttp2 when it is no longer
   bool output_ended_ = false;
   OutputQueue output_;
 };
@@ -105,6 +109,7 @@ class Http2Session {
   bool Pull(size_t limit);
   // Bytes for the socket, which takes them out.
   OutputQueue& output() { return output_; }
+  const OutputQueue& output() const { return output_; }
   // True when nothing is to be received or sent any more: close.
   bool finished() const;
 
@@ -133,6 +138,7 @@ class Http2Session {
   int OnBeginHeaders(int32_t stream_id, bool request);
   void OnHeader(ByteView name, ByteView value);
   void OnHeadersEnd(int32_t stream_id);
+  void OnPingAck();
   Http2Stream* Find(int32_t stream_id) const;
   int Take(Http2Stream& stream, ByteView frame_header, size_t bytes);
 
@@ -143,6 +149,7 @@ class Http2Session {
   size_t pull_limit_ = 0;
   Http2Stream* reading_headers_ = nullptr;  // null also for a request's trailers
   size_t header_list_bytes_ = 0;            // of the list being read
+  bool draining_ = false;
   bool drained_ = false;
 };
 

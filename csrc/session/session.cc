@@ -1,0 +1,136 @@
+#include "session/session.h"
+
+#include <charconv>
+#include <utility>
+
+namespace fastserve {
+namespace {
+
+// Serialized tensorflow.RunOptions { inter_op_thread_pool: -1 }: field 3, varint, sign-extended.
+constexpr char kCallerRuns[] = "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+const TF_Buffer kRunOptions = {kCallerRuns, sizeof(kCallerRuns) - 1, nullptr};
+
+// A TF_Object* that is freed by the C API's own function.
+template <class T>
+class Owned {
+ public:
+  Owned(T* object, void (*free)(T*)) : object_(object), free_(free) {}
+  ~Owned() { Reset(); }
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  T* get() const { return object_; }
+  void Reset() {
+    if (object_ != nullptr) free_(std::exchange(object_, nullptr));
+  }
+
+ private:
+  T* object_;
+  void (*free_)(T*);
+};
+
+// TensorFlow's out-parameter for errors.
+class RuntimeStatus {
+ public:
+  explicit RuntimeStatus(const TfApi& api)
+      : api_(api), status_(api.NewStatus(), api.DeleteStatus) {}
+  TF_Status* get() const { return status_.get(); }
+  Status ToStatus() const {
+    const auto code = static_cast<StatusCode>(api_.GetCode(get()));
+    if (code == StatusCode::kOk) return {};
+    return {code, api_.Message(get())};
+  }
+
+ private:
+  const TfApi& api_;
+  Owned<TF_Status> status_;
+};
+
+Status SetConfig(const TfApi& api, TF_SessionOptions* options, const std::string& config) {
+  if (config.empty()) return {};
+  const RuntimeStatus status(api);
+  api.SetConfig(options, config.data(), config.size(), status.get());
+  return status.ToStatus();
+}
+
+}  // namespace
+
+struct Session::Handles {
+  explicit Handles(const TfApi& tf)
+      : api(tf),
+        graph(tf.NewGraph(), tf.DeleteGraph),
+        meta_graph(tf.NewBuffer(), tf.DeleteBuffer) {}
+  ~Handles() {
+    if (session == nullptr) return;
+    const RuntimeStatus ignored(api);
+    api.CloseSession(session, ignored.get());
+    api.DeleteSession(session, ignored.get());
+  }
+
+  const TfApi& api;
+  Owned<TF_Graph> graph;
+  Owned<TF_Buffer> meta_graph;
+  TF_Session* session = nullptr;
+};
+
+Session::Session(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
+                                                         const SavedModelOptions& options) {
+  const Owned<TF_SessionOptions> session_options(api.NewSessionOptions(), api.DeleteSessionOptions);
+  FASTSERVE_RETURN_IF_ERROR(SetConfig(api, session_options.get(), options.config_proto));
+  std::vector<const char*> tags;
+  for (const std::string& tag : options.tags) tags.push_back(tag.c_str());
+  auto handles = std::make_unique<Handles>(api);
+  const RuntimeStatus status(api);
+  handles->session = api.LoadSessionFromSavedModel(
+      session_options.get(), nullptr, options.directory.c_str(), tags.data(),
+      static_cast<int>(tags.size()), handles->graph.get(), handles->meta_graph.get(), status.get());
+  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
+  return std::unique_ptr<Session>(new Session(std::move(handles)));
+}
+
+const TfApi& Session::api() const { return handles_->api; }
+
+ByteView Session::meta_graph_def() const {
+  const TF_Buffer* buffer = handles_->meta_graph.get();
+  if (buffer == nullptr) return {};
+  return {static_cast<const char*>(buffer->data), buffer->length};
+}
+
+void Session::DropMetaGraphDef() { handles_->meta_graph.Reset(); }
+
+Result<TF_Output> Session::Resolve(std::string_view tensor_name) const {
+  const size_t colon = tensor_name.rfind(':');
+  const std::string op_name(tensor_name.substr(0, colon));
+  int index = 0;
+  if (colon != std::string_view::npos) {
+    const char* end = tensor_name.data() + tensor_name.size();
+    const auto parsed = std::from_chars(tensor_name.data() + colon + 1, end, index);
+    if (parsed.ec != std::errc() || parsed.ptr != end) index = -1;
+  }
+  TF_Operation* op = handles_->api.GraphOperationByName(handles_->graph.get(), op_name.c_str());
+  if (op == nullptr || index < 0 || index >= handles_->api.OperationNumOutputs(op)) {
+    return Status::NotFound("the graph has no tensor " + std::string(tensor_name));
+  }
+  return TF_Output{op, index};
+}
+
+Result<std::vector<RuntimeTensor>> Session::Run(std::span<const TF_Output> feeds,
+                                                std::span<TF_Tensor* const> feed_values,
+                                                std::span<const TF_Output> fetches) const {
+  const TfApi& api = handles_->api;
+  thread_local const RuntimeStatus status(api);  // there is one TfApi in a process
+  InlineVector<TF_Tensor*, 8> fetched;
+  for (size_t i = 0; i < fetches.size(); ++i) fetched.push_back(nullptr);
+  api.SessionRun(handles_->session, &kRunOptions, feeds.data(), feed_values.data(),
+                 static_cast<int>(feeds.size()), fetches.data(), fetched.data(),
+                 static_cast<int>(fetches.size()), nullptr, 0, nullptr, status.get());
+  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
+  std::vector<RuntimeTensor> results;
+  results.reserve(fetches.size());
+  for (TF_Tensor* tensor : fetched) results.emplace_back(api, tensor);
+  return results;
+}
+
+}  // namespace fastserve

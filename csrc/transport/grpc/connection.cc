@@ -1,0 +1,127 @@
+#include "transport/grpc/connection.h"
+
+#include <utility>
+
+#include "transport/grpc/io_thread.h"
+
+namespace fastserve {
+namespace {
+
+// Frames are fetched from the session in portions of this size, one system call each.
+constexpr size_t kPullBytes = 256 << 10;
+// One connection's share of a turn of the loop.
+constexpr size_t kWrittenPerTurn = 4 << 20;
+// How long a peer may take to answer the PING that follows GOAWAY, and to close after we have.
+constexpr auto kDrainWait = std::chrono::milliseconds(1000);
+constexpr auto kLingerWait = std::chrono::milliseconds(1000);
+
+}  // namespace
+
+Connection::Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin)
+    : owner_(owner),
+      origin_(std::move(origin)),
+      socket_(std::move(fd)),
+      session_(*this, owner.methods(), origin_) {
+  origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
+  OnOutput();  // our SETTINGS
+}
+
+Connection::~Connection() {
+  origin_->loop->CancelTimer(timer_);
+  origin_->loop->Undefer(this);
+  origin_->loop->Unwatch(socket_.fd(), this);
+}
+
+size_t Connection::calls_in_flight() const {
+  if (lingering_) return 0;
+  const bool unsent = !session_.http2().output().empty();
+  return session_.calls_in_flight() + (unsent ? 1 : 0);
+}
+
+void Connection::OnReady(uint32_t events) {
+  const bool input = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
+  if (lingering_) {
+    if (!DiscardInput()) Close();
+  } else if ((input && !Read()) || !Flush()) {
+    Close();
+  }
+}
+
+void Connection::OnTurnEnd() {
+  if (!lingering_ && !Flush()) Close();
+}
+
+void Connection::OnOutput() { origin_->loop->Defer(this); }
+
+bool Connection::Read() {
+  const std::span<char> room = owner_.read_buffer();
+  const Socket::Received received = socket_.Receive(room);
+  if (received.state != Socket::State::kOpen) return received.state == Socket::State::kBlocked;
+  if (!failed_) failed_ = !session_.Receive({room.data(), received.bytes}).ok();
+  return true;
+}
+
+bool Connection::DiscardInput() {
+  return socket_.Receive(owner_.read_buffer()).state != Socket::State::kEnded;
+}
+
+bool Connection::Flush() {
+  if (!Write()) return false;
+  Http2Session& http2 = session_.http2();
+  if (!http2.output().empty()) return true;
+  const bool drained = http2.drained() && session_.calls_in_flight() == 0;
+  if (failed_ || drained || http2.finished()) Linger();
+  return true;
+}
+
+bool Connection::Write() {
+  Http2Session& http2 = session_.http2();
+  OutputQueue& output = http2.output();
+  for (size_t written = 0; written < kWrittenPerTurn;) {
+    if (!http2.Pull(kPullBytes)) return false;
+    if (output.empty()) {
+      WatchOutput(false);
+      return true;
+    }
+    const size_t before = output.size();
+    const Socket::State state = socket_.Send(output);
+    if (state == Socket::State::kEnded) return false;
+    if (state == Socket::State::kBlocked) break;
+    written += before - output.size();
+  }
+  WatchOutput(true);
+  return true;
+}
+
+void Connection::WatchOutput(bool on) {
+  if (std::exchange(watching_output_, on) == on) return;
+  origin_->loop->Rewatch(socket_.fd(), on ? EPOLLIN | EPOLLOUT : EPOLLIN, this);
+}
+
+void Connection::Linger() {
+  lingering_ = true;
+  session_.AbandonCalls();
+  socket_.FinishSending();
+  SetTimer(kLingerWait, &Connection::Close);
+}
+
+void Connection::StartDrain() {
+  if (lingering_) return;
+  session_.http2().StartDrain();
+  SetTimer(kDrainWait, &Connection::OnDrainTimer);
+  OnOutput();
+}
+
+void Connection::OnDrainTimer() {
+  session_.http2().FinishDrain();
+  OnOutput();
+}
+
+void Connection::SetTimer(std::chrono::milliseconds delay, void (Connection::*task)()) {
+  origin_->loop->CancelTimer(timer_);
+  timer_ = origin_->loop->AddTimer(EventLoop::Clock::now() + delay, [this, task] { (this->*task)(); });
+}
+
+void Connection::Close() { owner_.Remove(*this); }
+
+}  // namespace fastserve

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+
+#include "transport/grpc/grpc_session.h"
+#include "transport/net/event_loop.h"
+#include "transport/net/socket.h"
+
+namespace fastserve {
+
+class IoThread;
+
+// One client's socket and the calls on it.
+//   open ──> (drain: no new calls) ──> lingering: all is sent, what still comes is thrown away until
+//   the peer has closed too, for otherwise the kernel might take back what it has not read yet.
+// Threads: those of `owner`, which owns it and is asked to remove it.
+class Connection : private EventLoop::Watcher,
+                   private EventLoop::Deferred,
+                   private GrpcSession::Host {
+ public:
+  Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin);
+  ~Connection() override;  // the calls left are done()
+
+  // Asks the peer to open no more streams; closes once the calls in flight are answered.
+  void StartDrain();
+  // Calls that would be cut off if the connection were closed now. An answer that is not wholly
+  // written yet counts, several of them as one.
+  size_t calls_in_flight() const;
+
+ private:
+  void OnReady(uint32_t events) override;
+  void OnTurnEnd() override;
+  void OnOutput() override;
+
+  // False when the connection is broken.
+  bool Read();
+  bool Write();
+  bool Flush();
+  bool DiscardInput();
+  void Linger();
+  void WatchOutput(bool on);
+  void Close();  // ends this object
+  void SetTimer(std::chrono::milliseconds delay, void (Connection::*task)());
+  void OnDrainTimer();
+
+  IoThread& owner_;
+  const std::shared_ptr<const CallOrigin> origin_;
+  Socket socket_;
+  GrpcSession session_;
+  EventLoop::TimerId timer_;  // of draining, then of lingering
+  bool watching_output_ = false;
+  bool failed_ = false;  // send what is pending, then close
+  bool lingering_ = false;
+};
+
+}  // namespace fastserve

@@ -1,0 +1,388 @@
+#include "transport/grpc/server_call.h"
+
+#include <array>
+#include <deque>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "transport/grpc/grpc_session.h"
+#include "transport/grpc/wire_text.h"
+
+namespace fastserve {
+namespace {
+
+constexpr Http2Field kStatusOk = {":status", "200"};
+constexpr Http2Field kContentType = {"content-type", "application/grpc"};
+constexpr Http2Field kGrpcStatusOk = {"grpc-status", "0"};
+constexpr Http2Field kAcceptEncoding = {"grpc-accept-encoding", "identity"};
+
+std::array<char, kMessagePrefix> PrefixOf(size_t size) {
+  return {0, static_cast<char>(size >> 24), static_cast<char>(size >> 16),
+          static_cast<char>(size >> 8), static_cast<char>(size)};
+}
+
+// Fields with the strings that they show.
+class FieldList {
+ public:
+  void Add(const Http2Field& field) { fields_.push_back(field); }
+  void Add(const Metadata& metadata) {
+    for (const auto& [key, value] : metadata) {
+      AddCopy(key, IsBinaryKey(key) ? Base64Encode(value) : value);
+    }
+  }
+  void Add(const Status& status) {
+    AddCopy("grpc-status", std::to_string(static_cast<int>(status.code())), true);
+    if (status.message().empty()) return;
+    std::string cut;
+    AddCopy("grpc-message", PercentEncode(CutStatusMessage(status.message(), cut)));
+  }
+  std::span<const Http2Field> span() const { return fields_; }
+
+ private:
+  void AddCopy(const std::string& name, std::string value, bool repeats = false) {
+    const std::string& kept_name = strings_.emplace_back(name);
+    const std::string& kept_value = strings_.emplace_back(std::move(value));
+    fields_.push_back({kept_name, kept_value, repeats});
+  }
+
+  std::vector<Http2Field> fields_;
+  std::deque<std::string> strings_;  // never moves its elements
+};
+
+}  // namespace
+
+ServerCall::ServerCall(int32_t stream_id, GrpcSession& session,
+                       std::shared_ptr<const CallOrigin> origin)
+    : Http2Stream(stream_id),
+      origin_(std::move(origin)),
+      session_(&session),
+      reader_(session.methods().max_message_bytes) {}
+
+std::string_view ServerCall::path() const { return method_ ? method_->first : path_; }
+
+template <class Apply>
+void ServerCall::OnLoop(Apply apply) {
+  if (origin_->loop->InLoop()) {
+    apply(*this);
+  } else {
+    origin_->loop->Post(
+        [self = shared_from_this(), apply = std::move(apply)]() mutable { apply(*self); });
+  }
+}
+
+void ServerCall::Reply(ByteChain message) {
+  if (ended_.exchange(true)) return;
+  CountBuffered(message);
+  OnLoop([message = std::move(message)](ServerCall& self) mutable {
+    self.ApplyMessage(std::move(message));
+    self.ApplyEnd({}, {});
+  });
+}
+
+void ServerCall::Finish(Status status, Metadata trailing) {
+  if (ended_.exchange(true)) return;
+  OnLoop([status = std::move(status), trailing = std::move(trailing)](ServerCall& self) mutable {
+    self.ApplyEnd(std::move(status), std::move(trailing));
+  });
+}
+
+void ServerCall::End(Status status, Metadata trailing) {
+  if (!ended_.exchange(true)) ApplyEnd(std::move(status), std::move(trailing));
+}
+
+void ServerCall::SendInitialMetadata(Metadata metadata) {
+  if (done()) return;
+  OnLoop([metadata = std::move(metadata)](ServerCall& self) {
+    self.ApplyInitialMetadata(metadata);
+  });
+}
+
+void ServerCall::SendMessage(ByteChain message) {
+  if (done()) return;
+  CountBuffered(message);
+  OnLoop([message = std::move(message)](ServerCall& self) mutable {
+    self.ApplyMessage(std::move(message));
+  });
+}
+
+void ServerCall::MessageConsumed(size_t bytes) {
+  OnLoop([bytes](ServerCall& self) { self.ApplyConsumed(bytes); });
+}
+
+void ServerCall::CountBuffered(const ByteChain& message) {
+  if (method_ == nullptr) buffered_.fetch_add(kMessagePrefix + message.size());
+}
+
+void ServerCall::OnHeader(ByteView name, ByteView value) {
+  if (name == ":path") {
+    TakePath(value);
+  } else if (name == ":method") {
+    is_post_ = value == "POST";
+  } else if (name == "content-type") {
+    is_grpc_ = IsGrpcContentType(value);
+  } else if (name == "grpc-timeout") {
+    TakeTimeout(value);
+  } else if (name == "grpc-encoding") {
+    reader_.set_encoding(value);
+  } else if (method_ == nullptr && IsCustomKey(name)) {
+    TakeMetadata(name, value);
+  }
+}
+
+void ServerCall::TakePath(ByteView path) {
+  method_ = session_->methods().Find(path);
+  if (method_ == nullptr) path_ = path;
+}
+
+void ServerCall::TakeTimeout(ByteView text) {
+  const auto timeout = ParseTimeout(text);
+  if (timeout) {
+    deadline_ = Clock::now() + *timeout;
+  } else {
+    header_error_ = Status::Internal("malformed grpc-timeout \"" + std::string(text) + "\"");
+  }
+}
+
+void ServerCall::TakeMetadata(ByteView name, ByteView value) {
+  if (!IsBinaryKey(name)) {
+    metadata_.emplace_back(name, value);
+    return;
+  }
+  // Several values of one key may have been joined with commas on their way.
+  for (size_t begin = 0; begin <= value.size();) {
+    const size_t end = std::min(value.find(',', begin), value.size());
+    std::optional<std::string> bytes = Base64Decode(value.substr(begin, end - begin));
+    if (!bytes) {
+      header_error_ = Status::Internal("illegal base64 in the metadata value of \"" +
+                                       std::string(name) + "\"");
+      return;
+    }
+    metadata_.emplace_back(name, std::move(*bytes));
+    begin = end + 1;
+  }
+}
+
+void ServerCall::OnHeadersEnd() {
+  if (Status status = CheckHeaders(); !status.ok()) return End(std::move(status));
+  if (method_) {
+    reader_.set_payload_offset(method_->second.payload_offset);
+  } else {
+    StartStreaming();
+  }
+  if (deadline_ && !done()) session_->WatchDeadline(shared_from_this());
+}
+
+Status ServerCall::CheckHeaders() {
+  if (!is_post_) {
+    http_status_ = "405";
+    return Status::Internal("a gRPC request's method is POST");
+  }
+  if (!is_grpc_) {
+    http_status_ = "415";
+    return Status::Unknown("a gRPC request's content-type is application/grpc");
+  }
+  return header_error_;
+}
+
+void ServerCall::StartStreaming() {
+  if (const FallbackHandler& fallback = session_->methods().fallback) {
+    events_ = fallback(shared_from_this());
+  }
+  if (events_ == nullptr) End({StatusCode::kUnimplemented, ""});
+}
+
+void ServerCall::OnData(ByteView piece) {
+  GiveCredit(piece.size());
+  while (!answered_) {
+    Result<std::optional<ByteBuffer>> message = reader_.Next(piece);
+    if (!message.ok()) return End(message.status());
+    if (!message->has_value()) break;
+    Deliver(std::move(**message));
+  }
+  if (waiting_ == 0) ReleaseCredit(withheld_);
+}
+
+void ServerCall::Deliver(ByteBuffer message) {
+  if (events_) {
+    waiting_ += kMessagePrefix + message.size();
+    events_->OnMessage(std::move(message));
+  } else if (!request_) {
+    request_ = std::move(message);
+  } else {
+    End(Status::Internal("a unary request has more than one message"));
+  }
+}
+
+void ServerCall::OnEnd() {
+  if (answered_) return;
+  if (reader_.mid_message()) {
+    End(Status::Internal("the request ended in the middle of a message"));
+  } else if (events_) {
+    events_->OnHalfClose();
+  } else if (!request_) {
+    End(Status::Internal("a unary request has no message"));
+  } else {
+    method_->second.handle(shared_from_this(), std::move(request_));
+  }
+}
+
+void ServerCall::GiveCredit(size_t bytes) {
+  Http2Session& http2 = session_->http2();
+  http2.CreditConnection(bytes);
+  if (events_ && !answered_) {
+    withheld_ += bytes;
+  } else {
+    http2.CreditStream(*this, bytes);
+  }
+}
+
+void ServerCall::ReleaseCredit(size_t bytes) {
+  const size_t released = std::min(bytes, withheld_);
+  if (released == 0) return;
+  withheld_ -= released;
+  session_->http2().CreditStream(*this, released);
+}
+
+void ServerCall::ApplyConsumed(size_t bytes) {
+  if (session_ == nullptr) return;
+  const size_t consumed = kMessagePrefix + bytes;
+  waiting_ -= std::min(waiting_, consumed);
+  ReleaseCredit(waiting_ == 0 ? withheld_ : consumed);
+  session_->WantOutput();
+}
+
+void ServerCall::ApplyMessage(ByteChain message) {
+  const size_t size = message.size();
+  if (size > std::numeric_limits<uint32_t>::max()) {
+    ended_.store(true);
+    ApplyEnd(Status::ResourceExhausted("an answer of " + std::to_string(size) +
+                                       " bytes is longer than gRPC can carry"),
+             {});
+  }
+  if (session_ == nullptr || answered_) {
+    if (method_ == nullptr) buffered_.fetch_sub(kMessagePrefix + size);
+    return;
+  }
+  const auto prefix = PrefixOf(size);
+  output().Append({prefix.data(), prefix.size()}, std::move(message));
+  if (responding_) {
+    session_->http2().Resume(*this);
+  } else {
+    StartResponse({});
+  }
+  session_->WantOutput();
+}
+
+void ServerCall::ApplyInitialMetadata(const Metadata& metadata) {
+  if (session_ == nullptr || answered_ || responding_) return;
+  if (Status status = CheckMetadata(metadata); !status.ok()) return End(std::move(status));
+  StartResponse(metadata);
+  session_->WantOutput();
+}
+
+void ServerCall::StartResponse(const Metadata& metadata) {
+  responding_ = true;
+  if (metadata.empty()) {
+    constexpr std::array kFields = {kStatusOk, kContentType};
+    session_->http2().Respond(*this, kFields, false);
+    return;
+  }
+  FieldList fields;
+  fields.Add(kStatusOk);
+  fields.Add(kContentType);
+  fields.Add(metadata);
+  session_->http2().Respond(*this, fields.span(), false);
+}
+
+void ServerCall::ApplyEnd(Status status, Metadata trailing) {
+  if (session_ == nullptr || answered_) return;
+  answered_ = true;
+  status_ = std::move(status);
+  trailing_ = std::move(trailing);
+  if (Status check = CheckMetadata(trailing_); !check.ok()) {
+    status_ = std::move(check);
+    trailing_.clear();
+  }
+  DropRequest();
+  ReleaseCredit(withheld_);  // for what the peer still sends, to be thrown away
+  EndOutput();
+  if (responding_) {
+    session_->http2().Resume(*this);
+  } else {
+    RespondTrailersOnly();
+  }
+  session_->WantOutput();
+  if (method_ == nullptr && session_->methods().fallback) {
+    // Later, since the handler may be in the middle of an event.
+    origin_->loop->Post([self = shared_from_this()] { self->DeliverDone(); });
+  }
+}
+
+void ServerCall::RespondTrailersOnly() {
+  FieldList fields;
+  fields.Add({":status", http_status_});
+  fields.Add(kContentType);
+  if (reader_.has_encoding()) fields.Add(kAcceptEncoding);
+  fields.Add(status_);
+  fields.Add(trailing_);
+  session_->http2().Respond(*this, fields.span(), true);
+  CountAnswered();
+}
+
+void ServerCall::OnOutputEnd() {
+  if (status_.ok() && trailing_.empty()) {
+    session_->http2().SendTrailers(*this, {&kGrpcStatusOk, 1});
+  } else {
+    FieldList fields;
+    fields.Add(status_);
+    fields.Add(trailing_);
+    session_->http2().SendTrailers(*this, fields.span());
+  }
+  CountAnswered();
+}
+
+void ServerCall::OnOutputTaken(size_t bytes) {
+  if (method_) return;
+  if (buffered_.fetch_sub(bytes) == bytes && events_) events_->OnDrained();
+}
+
+void ServerCall::OnClose(uint32_t /*error_code*/) {
+  GrpcSession* session = session_;
+  Detach();
+  session->Remove(*this);  // may be the end of this
+}
+
+void ServerCall::Detach() {
+  CountAnswered();
+  ended_.store(true, std::memory_order_release);
+  session_ = nullptr;
+  DropRequest();
+  if (!output().empty()) {
+    if (method_ == nullptr) buffered_.fetch_sub(output().size());
+    output() = OutputQueue();
+  }
+  DeliverDone();
+}
+
+void ServerCall::CountAnswered() {
+  if (!std::exchange(counted_, true)) session_->OnAnswered();
+}
+
+void ServerCall::DropRequest() {
+  origin_->loop->CancelTimer(std::exchange(deadline_timer_, {}));
+  request_ = ByteBuffer();
+  reader_.Drop();
+}
+
+void ServerCall::DeliverDone() {
+  if (const auto events = std::move(events_)) events->OnDone();
+}
+
+void ServerCall::ArmDeadline() {
+  if (done()) return;
+  deadline_timer_ = origin_->loop->AddTimer(
+      *deadline_, [this] { End(Status::DeadlineExceeded("Deadline Exceeded")); });
+}
+
+}  // namespace fastserve
