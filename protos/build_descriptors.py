@@ -2,8 +2,8 @@
 
 usage: python protos/build_descriptors.py OUTPUT
 
-Needs grpcio-tools. Files come before those that import them. google/protobuf/*.proto is left out: the protobuf
-runtime brings it.
+Needs grpcio-tools. Files come before those that import them. google/protobuf/*.proto is left out:
+the protobuf runtime brings it.
 """
 
 import sys
@@ -32,7 +32,7 @@ def compile_protos(root: Path) -> FileDescriptorSet:
 
 
 def strip_json_names(messages: Iterable[DescriptorProto]) -> None:
-    """Drops the JSON names that protoc derives, as it does itself in the Python code it generates."""
+    """Drops the JSON names that protoc derives, as it does in the Python code it generates."""
     for message in messages:
         for field in message.field:
             first, *others = field.name.split("_")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.exporting import exported
 from support.server import ServerProcess, StartServer
 
@@ -15,6 +16,12 @@ HERE = Path(__file__).parent
 def models() -> Path:
     """The directory of the test models: <model>/<version>/. Not to be written to."""
     return exported(HERE / "models" / "export_models.py")
+
+
+@pytest.fixture(scope="session")
+def recorded_models() -> Path:
+    """The models of the compatibility recordings, of every dtype, shape and error."""
+    return exported(HERE / "compat" / "make_models.py")
 
 
 @pytest.fixture(scope="module")

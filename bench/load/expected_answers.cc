@@ -7,8 +7,6 @@
 #include <protozero/pbf_reader.hpp>
 #include <utility>
 
-#include "load/flags.h"
-
 namespace fastserve::bench {
 namespace {
 
@@ -113,15 +111,10 @@ ExpectedAnswers ExpectedAnswers::Bytes(std::vector<std::string> answers) {
   return expected;
 }
 
-ExpectedAnswers ExpectedAnswers::Predict(const std::vector<std::string>& answers,
-                                         double tolerance) {
+ExpectedAnswers ExpectedAnswers::Predict(std::vector<PredictAnswer> answers, double tolerance) {
   ExpectedAnswers expected;
+  expected.predictions_ = std::move(answers);
   expected.tolerance_ = tolerance;
-  for (const std::string& answer : answers) {
-    std::optional<PredictAnswer> parsed = PredictAnswer::Parse(answer);
-    if (!parsed || parsed->outputs.empty()) Die("an expected answer is no PredictResponse");
-    expected.predictions_.push_back(*std::move(parsed));
-  }
   return expected;
 }
 

@@ -34,11 +34,10 @@ class ExpectedAnswers {
  public:
   // An answer is right when it equals one of these byte for byte.
   static ExpectedAnswers Bytes(std::vector<std::string> answers);
-  // Serialized PredictResponses. An answer is right when its outputs equal those of one of these in
-  // alias, dtype, shape and value, and its model_spec agrees in every field which that one sets.
+  // An answer, a serialized PredictResponse, is right when its outputs equal those of one of these
+  // in alias, dtype, shape and value, and its model_spec agrees in every field which that one sets.
   // `tolerance` is for floats, relative to max(1, |expected|); 0 means equal bits.
-  // Dies when one does not parse.
-  static ExpectedAnswers Predict(const std::vector<std::string>& answers, double tolerance);
+  static ExpectedAnswers Predict(std::vector<PredictAnswer> answers, double tolerance);
 
   // The index of the answer that `answer` agrees with.
   std::optional<size_t> Match(std::string_view answer) const;

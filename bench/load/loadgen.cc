@@ -49,12 +49,16 @@ LoadPlan PlanOf(const Flags& flags) {
 
 ExpectedAnswers ExpectedOf(const Flags& flags) {
   std::vector<std::string> bytes;
-  std::vector<std::string> predictions;
+  std::vector<PredictAnswer> predictions;
   for (const std::string& path : flags.All("expect_bytes")) bytes.push_back(ReadFile(path));
-  for (const std::string& path : flags.All("expect_predict")) predictions.push_back(ReadFile(path));
+  for (const std::string& path : flags.All("expect_predict")) {
+    std::optional<PredictAnswer> answer = PredictAnswer::Parse(ReadFile(path));
+    if (!answer || answer->outputs.empty()) Die(path + " is no PredictResponse");
+    predictions.push_back(*std::move(answer));
+  }
   if (bytes.empty() == predictions.empty()) Die("give either --expect_predict or --expect_bytes");
   if (predictions.empty()) return ExpectedAnswers::Bytes(std::move(bytes));
-  return ExpectedAnswers::Predict(predictions, flags.Number("tolerance", 0));
+  return ExpectedAnswers::Predict(std::move(predictions), flags.Number("tolerance", 0));
 }
 
 // A sample of an error as a JSON string: printable ASCII, the rest as \u00XX, cut off.

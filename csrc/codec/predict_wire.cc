@@ -1,1 +1,160 @@
 #include "codec/predict_wire.h"
+
+#include <algorithm>
+
+#include "codec/wire_format.h"
+#include "codec/wire_reader.h"
+#include "codec/wire_rules.h"
+
+namespace fastserve {
+namespace {
+
+namespace request {
+constexpr uint32_t kModelSpec = 1;
+constexpr uint32_t kInputs = 2;
+constexpr uint32_t kOutputFilter = 3;
+constexpr uint32_t kPredictStreamedOptions = 5;
+constexpr uint32_t kRequestOptions = 7;
+}  // namespace request
+
+namespace response {
+constexpr uint32_t kOutputs = 1;
+constexpr uint32_t kModelSpec = 2;
+}  // namespace response
+
+bool ReadInt64Value(WireReader in, int64_t* value) {
+  while (in.Next()) {
+    if (in.tag() == VarintTag(model_spec::kInt64Value)) {
+      *value = static_cast<int64_t>(in.Varint());
+    } else {
+      in.Skip();
+    }
+  }
+  return in.ok();
+}
+
+// Merges into `spec`, as protobuf does when a message comes twice. The version is merged with one
+// that is there, but not with one that a label has replaced.
+bool ReadModelSpec(WireReader in, ModelSpecView* spec) {
+  while (in.Next()) {
+    switch (in.tag()) {
+      case BytesTag(model_spec::kName):
+        spec->name = in.Text();
+        break;
+      case BytesTag(model_spec::kVersion):
+        spec->version_label.reset();
+        if (!spec->version) spec->version = 0;
+        in.Require(ReadInt64Value(in.Message(), &*spec->version));
+        break;
+      case BytesTag(model_spec::kSignatureName):
+        spec->signature_name = in.Text();
+        break;
+      case BytesTag(model_spec::kVersionLabel):
+        spec->version.reset();
+        spec->version_label = in.Text();
+        break;
+      default:
+        in.Skip();
+    }
+  }
+  return in.ok();
+}
+
+bool ReadInput(WireReader in, PredictRequestView* view) {
+  const MapEntry entry = ReadMapEntry(in);
+  if (!in.ok()) return false;
+  for (const ByteView piece : entry.pieces) {
+    if (!IsValidMessage(in.Nested(piece), kTensorProtoRules)) return false;
+  }
+  ByteBuffer joined;
+  view->inputs.emplace_back(entry.key, entry.Value(&joined));
+  if (joined) view->joined.push_back(std::move(joined));
+  return true;
+}
+
+bool ReadField(WireReader& in, PredictRequestView* view) {
+  switch (in.tag()) {
+    case BytesTag(request::kModelSpec):
+      view->has_model_spec = true;
+      return ReadModelSpec(in.Message(), &view->model_spec);
+    case BytesTag(request::kInputs):
+      return ReadInput(in.Message(), view);
+    case BytesTag(request::kOutputFilter):
+      view->output_filter.push_back(in.Text());
+      return true;
+    case BytesTag(request::kPredictStreamedOptions):
+      return IsValidMessage(in.Message(), kPredictStreamedOptionsRules);
+    case BytesTag(request::kRequestOptions):
+      return IsValidMessage(in.Message(), kRequestOptionsRules);
+    default:
+      in.Skip();
+      return true;
+  }
+}
+
+// Sorts by alias, and keeps of each the last.
+void SortInputs(std::vector<std::pair<std::string_view, ByteView>>* inputs) {
+  const auto before = [](const auto& a, const auto& b) { return a.first < b.first; };
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  if (inputs->size() < 2) return;
+  std::reverse(inputs->begin(), inputs->end());
+  std::stable_sort(inputs->begin(), inputs->end(), before);
+  inputs->erase(std::unique(inputs->begin(), inputs->end(), same), inputs->end());
+}
+
+// A string field, which is left out when it is empty.
+size_t TextSize(uint32_t field, std::string_view text) {
+  return text.empty() ? 0 : BytesFieldSize(field, text.size());
+}
+
+char* WriteText(char* to, uint32_t field, std::string_view text) {
+  return text.empty() ? to : WriteBytesField(to, field, text);
+}
+
+}  // namespace
+
+Result<PredictRequestView> ParsePredictRequest(ByteView message) {
+  PredictRequestView view;
+  view.inputs.reserve(4);
+  WireReader in(message);
+  while (in.Next()) in.Require(ReadField(in, &view));
+  if (!in.ok()) return Status::Internal("");
+  SortInputs(&view.inputs);
+  return view;
+}
+
+Status PredictResponseWriter::AddOutput(std::string_view alias, const HostTensor& tensor,
+                                        const std::shared_ptr<const void>& owner) {
+  const TensorProtoWriter value(tensor, encoding_);
+  if (!value.can_write()) {
+    return Status::Internal("Cannot write output \"" + std::string(alias) + "\" of dtype " +
+                            DataTypeName(tensor.dtype));
+  }
+  const size_t key_size = BytesFieldSize(map_entry::kKey, alias.size());
+  const size_t value_header = BytesHeaderSize(map_entry::kValue, value.size());
+  const size_t entry_size = key_size + value_header + value.size();
+  const size_t entry_header = BytesHeaderSize(response::kOutputs, entry_size);
+  char* to = Extend(&out_.tail(), entry_header + key_size + value_header);
+  to = WriteBytesHeader(to, response::kOutputs, entry_size);
+  to = WriteBytesField(to, map_entry::kKey, alias);
+  WriteBytesHeader(to, map_entry::kValue, value.size());
+  value.Write(&out_, owner);
+  return {};
+}
+
+void PredictResponseWriter::AddModelSpec(std::string_view name, int64_t version,
+                                         std::string_view signature_name) {
+  const auto number = static_cast<uint64_t>(version);
+  const size_t version_size = version == 0 ? 0 : 1 + VarintSize(number);
+  const size_t spec_size = TextSize(model_spec::kName, name) +
+                           BytesFieldSize(model_spec::kVersion, version_size) +
+                           TextSize(model_spec::kSignatureName, signature_name);
+  char* to = Extend(&out_.tail(), BytesFieldSize(response::kModelSpec, spec_size));
+  to = WriteBytesHeader(to, response::kModelSpec, spec_size);
+  to = WriteText(to, model_spec::kName, name);
+  to = WriteBytesHeader(to, model_spec::kVersion, version_size);
+  if (version != 0) to = WriteVarint(WriteVarint(to, VarintTag(model_spec::kInt64Value)), number);
+  WriteText(to, model_spec::kSignatureName, signature_name);
+}
+
+}  // namespace fastserve

@@ -11,6 +11,7 @@
 #include "base/byte_chain.h"
 #include "base/status.h"
 #include "base/tensor.h"
+#include "codec/tensor_wire.h"
 
 namespace fastserve {
 
@@ -27,9 +28,12 @@ struct ModelSpecView {
 struct PredictRequestView {
   bool has_model_spec = false;
   ModelSpecView model_spec;
-  // alias -> serialized TensorProto. One entry an alias, the last on the wire counts.
+  // alias -> serialized TensorProto, sorted by alias. One entry an alias, the last on the wire
+  // counts. The values are valid wire format.
   std::vector<std::pair<std::string_view, ByteView>> inputs;
   std::vector<std::string_view> output_filter;
+  // Holds those values that were in several pieces on the wire, which no client writes.
+  std::vector<ByteBuffer> joined;
 };
 
 // Reads a PredictRequest. Answers kInternal with an empty message, as a gRPC server does for bytes
@@ -37,25 +41,11 @@ struct PredictRequestView {
 // Unknown fields and known fields of another wire type are skipped as protobuf does.
 Result<PredictRequestView> ParsePredictRequest(ByteView message);
 
-// Where the largest payload (tensor_content or a packed *_val) of a PredictRequest starts, judged
-// by the first bytes of the message (`head`, any length, maybe cut anywhere) and its full size;
-// 0 when there is none. A hint: any answer is safe.
+// Where the payload (tensor_content or a packed *_val that is used in place) of a PredictRequest
+// starts: the first of at least 4096 bytes, or else the largest; 0 when there is none. Judged by
+// the first bytes of the message (`head`, any length, maybe cut anywhere) and its full size. A
+// hint, at most message_size: the answer for bytes that do not parse is arbitrary.
 size_t PayloadOffset(ByteView head, size_t message_size);
-
-// Decodes a TensorProto by the rules of TensorFlow's Tensor::FromProto (dtype, shape,
-// tensor_content or typed fields with the last value repeated). Where the wire already has the
-// native layout (tensor_content, one packed run of float_val/double_val/... of full length, 1-byte
-// types) the result borrows from `owner`, which must hold `proto`; otherwise it is decoded into a
-// buffer of its own, aligned to kTensorAlignment. kResource and kVariant decode to the dims with no
-// data. Answers kInvalidArgument with an empty message when it does not decode (the caller names
-// the alias).
-Result<HostTensor> DecodeTensorProto(ByteView proto, const ByteBuffer& owner);
-
-// How response tensors are written.
-enum class TensorEncoding {
-  kTypedFields,    // float_val, ... : TensorFlow Serving's default
-  kTensorContent,  // --enable_serialization_as_tensor_content
-};
 
 // Writes a PredictResponse piece by piece into a chain: outputs first, then the model spec.
 class PredictResponseWriter {

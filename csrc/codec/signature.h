@@ -43,7 +43,8 @@ struct MetaGraphSignatures {
 };
 
 // Reads only the signature_def field (5); the graph is skipped, not decoded. Inputs and outputs
-// without a plain name (sparse, composite) are kept with an empty tensor_name.
+// without a plain name (sparse, composite) are kept with an empty tensor_name. Answers kDataLoss
+// when the bytes do not parse.
 Result<MetaGraphSignatures> ParseMetaGraphSignatures(ByteView meta_graph_def);
 
 }  // namespace fastserve

@@ -3,11 +3,15 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 
 namespace fastserve {
 namespace {
 
-// The elements of a string tensor.
+constexpr size_t kMaxRank = 254;  // tensorflow::TensorShape::MaxDimensions()
+
+// The elements of a string tensor, which TensorFlow takes at any alignment. A tensor from
+// TF_AllocateTensor would not do: TF_DeleteTensor does not free what its strings hold.
 class StringElements {
  public:
   StringElements(const TfApi& api, const std::vector<std::string_view>& strings)
@@ -37,8 +41,10 @@ void DropStrings(void*, size_t, void* strings) {
   const std::unique_ptr<StringElements> last(static_cast<StringElements*>(strings));
 }
 
+Status NoMemory() { return Status::ResourceExhausted("no memory for a tensor"); }
+
 Result<RuntimeTensor> Own(const TfApi& api, TF_Tensor* tensor) {
-  if (tensor == nullptr) return Status::ResourceExhausted("no memory for a tensor");
+  if (tensor == nullptr) return NoMemory();
   return RuntimeTensor(api, tensor);
 }
 
@@ -53,16 +59,35 @@ Result<RuntimeTensor> FromStrings(const TfApi& api, const HostTensor& tensor) {
                                 strings.release()));
 }
 
-Result<RuntimeTensor> WithoutElements(const TfApi& api, DataType dtype) {
+// A default resource handle. Its serialized form, which TensorFlow reads here, is empty.
+Result<RuntimeTensor> EmptyResource(const TfApi& api) {
+  return Own(api, api.AllocateTensor(Type(DataType::kResource), nullptr, 0, 0));
+}
+
+// No element at all: any byte pattern would be taken for a C++ object.
+Result<RuntimeTensor> NoVariants(const TfApi& api) {
   const int64_t none = 0;
-  return Own(api, api.AllocateTensor(Type(dtype), &none, 1, 0));
+  return Own(api, api.AllocateTensor(Type(DataType::kVariant), &none, 1, 0));
 }
 
-bool CanLend(const HostTensor& tensor) {
-  return tensor.owner && tensor.data.size() >= RuntimeTensor::kLendThreshold &&
-         reinterpret_cast<uintptr_t>(tensor.data.data()) % kTensorAlignment == 0;
+bool HasNoFixedSize(DataType dtype) {
+  return dtype == DataType::kString || dtype == DataType::kResource || dtype == DataType::kVariant;
 }
 
+Status CheckSupported(const TfApi& api, const HostTensor& tensor) {
+  if (tensor.dims.size() > kMaxRank) {
+    return Status::InvalidArgument("a tensor has at most " + std::to_string(kMaxRank) +
+                                   " dimensions, not " + std::to_string(tensor.dims.size()));
+  }
+  const size_t size = ElementSize(tensor.dtype);
+  if (size != 0 ? size == api.DataTypeSize(Type(tensor.dtype)) : HasNoFixedSize(tensor.dtype)) {
+    return {};
+  }
+  return Status::InvalidArgument("TensorFlow " + api.version() + " has no dtype " +
+                                 DataTypeName(tensor.dtype));
+}
+
+// TF_NewTensor copies bytes off the alignment that it wants and drops the reference at once.
 Result<RuntimeTensor> Lend(const TfApi& api, const HostTensor& tensor) {
   ByteBuffer reference = tensor.owner;
   return Own(api, api.NewTensor(Type(tensor.dtype), tensor.dims.data(),
@@ -75,15 +100,15 @@ Result<RuntimeTensor> Copy(const TfApi& api, const HostTensor& tensor) {
   Result<RuntimeTensor> copy =
       Own(api, api.AllocateTensor(Type(tensor.dtype), tensor.dims.data(),
                                   static_cast<int>(tensor.dims.size()), tensor.data.size()));
-  if (copy.ok() && !tensor.data.empty()) {
-    std::memcpy(api.TensorData(copy->get()), tensor.data.data(), tensor.data.size());
-  }
+  if (!copy.ok() || tensor.data.empty()) return copy;
+  void* elements = api.TensorData(copy->get());
+  if (elements == nullptr) return NoMemory();
+  std::memcpy(elements, tensor.data.data(), tensor.data.size());
   return copy;
 }
 
-std::vector<std::string_view> ViewStrings(const TfApi& api, const TF_Tensor* tensor) {
+std::vector<std::string_view> ViewStrings(const TfApi& api, const TF_Tensor* tensor, size_t count) {
   const auto* elements = static_cast<const TF_TString*>(api.TensorData(tensor));
-  const size_t count = api.TensorByteSize(tensor) / sizeof(TF_TString);
   std::vector<std::string_view> strings;
   strings.reserve(count);
   for (size_t i = 0; i < count; ++i) {
@@ -95,14 +120,16 @@ std::vector<std::string_view> ViewStrings(const TfApi& api, const TF_Tensor* ten
 }  // namespace
 
 Result<RuntimeTensor> RuntimeTensor::FromHost(const TfApi& api, const HostTensor& tensor) {
+  FASTSERVE_RETURN_IF_ERROR(CheckSupported(api, tensor));
   switch (tensor.dtype) {
     case DataType::kString:
       return FromStrings(api, tensor);
     case DataType::kResource:
+      return EmptyResource(api);
     case DataType::kVariant:
-      return WithoutElements(api, tensor.dtype);
+      return NoVariants(api);
     default:
-      return CanLend(tensor) ? Lend(api, tensor) : Copy(api, tensor);
+      return tensor.owner && !tensor.data.empty() ? Lend(api, tensor) : Copy(api, tensor);
   }
 }
 
@@ -111,11 +138,11 @@ HostTensor RuntimeTensor::View() const {
   view.dtype = static_cast<DataType>(api_->TensorType(tensor_));
   const int rank = api_->NumDims(tensor_);
   for (int i = 0; i < rank; ++i) view.dims.push_back(api_->Dim(tensor_, i));
+  const auto count = static_cast<size_t>(ElementCount(view.dims));
   if (view.dtype == DataType::kString) {
-    view.strings = ViewStrings(*api_, tensor_);
-  } else if (ElementSize(view.dtype) != 0) {
-    view.data = {static_cast<const char*>(api_->TensorData(tensor_)),
-                 api_->TensorByteSize(tensor_)};
+    view.strings = ViewStrings(*api_, tensor_, count);
+  } else if (const size_t size = ElementSize(view.dtype); size != 0) {
+    view.data = {static_cast<const char*>(api_->TensorData(tensor_)), count * size};
   }
   return view;
 }

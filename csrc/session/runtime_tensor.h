@@ -11,14 +11,13 @@ namespace fastserve {
 // A tensor in TensorFlow's hands; owns one TF_Tensor. Movable, dropped on any thread.
 class RuntimeTensor {
  public:
-  // From here on lending a buffer is cheaper than copying it into a tensor of TensorFlow's own.
-  static constexpr size_t kLendThreshold = 1024;
-
-  // Gives `tensor` to TensorFlow. Its bytes are lent, not copied, when `tensor.owner` holds them,
-  // they start on a kTensorAlignment boundary and are at least kLendThreshold; otherwise copied.
+  // Gives `tensor` to TensorFlow. Its bytes are lent, not copied, when `tensor.owner` holds them
+  // and they start on a kTensorAlignment boundary (lending is the cheaper one at any size).
   // Strings are always copied: views would outlive the request if a model stores them. kResource
-  // and kVariant have no host form and become tensors of that dtype without elements.
-  // kResourceExhausted when memory is short.
+  // and kVariant have no host form and become tensors of that dtype that only serve to be refused:
+  // TensorFlow feeds no resource, Session::Run() no variant.
+  // kInvalidArgument for a dtype that the installed TensorFlow lacks and for more than 254
+  // dimensions (TensorFlow would abort); kResourceExhausted when memory is short.
   static Result<RuntimeTensor> FromHost(const TfApi& api, const HostTensor& tensor);
 
   // Takes over `tensor`, which is not null.

@@ -1,6 +1,8 @@
 #include "session/session.h"
 
 #include <charconv>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace fastserve {
@@ -52,6 +54,35 @@ Status SetConfig(const TfApi& api, TF_SessionOptions* options, const std::string
   return status.ToStatus();
 }
 
+bool HoldsSavedModel(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / "saved_model.pb", ignored) ||
+         std::filesystem::exists(directory / "saved_model.pbtxt", ignored) ||
+         std::filesystem::exists(directory / "saved_model.cpb", ignored);
+}
+
+// TensorFlow Serving's text where there is no SavedModel; TensorFlow's own for all else.
+Status LoadError(Status status, const std::string& directory) {
+  if (status.code() != StatusCode::kNotFound || HoldsSavedModel(directory)) return status;
+  return Status::NotFound(
+      "Specified file path does not appear to contain a SavedModel bundle (should have a file "
+      "called `saved_model.pb`)\nSpecified file path: " +
+      directory);
+}
+
+// An element of a variant tensor is a C++ object, of which a host tensor has none to give.
+Status CheckNoVariantTaken(const TfApi& api, std::span<const TF_Output> feeds,
+                           std::span<TF_Tensor* const> feed_values) {
+  constexpr auto kVariant = static_cast<TF_DataType>(DataType::kVariant);
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    if (api.TensorType(feed_values[i]) == kVariant &&
+        api.OperationOutputType(feeds[i]) == kVariant) {
+      return Status::Unimplemented("an input of dtype variant cannot be fed");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 struct Session::Handles {
@@ -86,7 +117,7 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
   handles->session = api.LoadSessionFromSavedModel(
       session_options.get(), nullptr, options.directory.c_str(), tags.data(),
       static_cast<int>(tags.size()), handles->graph.get(), handles->meta_graph.get(), status.get());
-  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
+  if (handles->session == nullptr) return LoadError(status.ToStatus(), options.directory);
   return std::unique_ptr<Session>(new Session(std::move(handles)));
 }
 
@@ -120,6 +151,7 @@ Result<std::vector<RuntimeTensor>> Session::Run(std::span<const TF_Output> feeds
                                                 std::span<TF_Tensor* const> feed_values,
                                                 std::span<const TF_Output> fetches) const {
   const TfApi& api = handles_->api;
+  FASTSERVE_RETURN_IF_ERROR(CheckNoVariantTaken(api, feeds, feed_values));
   thread_local const RuntimeStatus status(api);  // there is one TfApi in a process
   InlineVector<TF_Tensor*, 8> fetched;
   for (size_t i = 0; i < fetches.size(); ++i) fetched.push_back(nullptr);

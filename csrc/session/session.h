@@ -24,7 +24,7 @@ struct SavedModelOptions {
 class Session {
  public:
   // Blocks while TensorFlow reads the model, which may take long. TensorFlow's own code and text on
-  // failure.
+  // failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound).
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
   ~Session();  // closes and frees the TensorFlow session; may take long
@@ -39,7 +39,7 @@ class Session {
 
   // Runs the graph on the calling thread (RunOptions.inter_op_thread_pool = -1). `feeds` and
   // `feed_values` go by index, and so do `fetches` and the result. TensorFlow's own code and text
-  // on failure.
+  // on failure; kUnimplemented for a feed that takes a variant.
   Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
                                          std::span<TF_Tensor* const> feed_values,
                                          std::span<const TF_Output> fetches) const;

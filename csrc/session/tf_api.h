@@ -34,6 +34,17 @@ typedef int TF_DataType;
 }
 #endif
 
+// Calls f(member) for every function pointer of TfApi, in order.
+// clang-format off
+#define FASTSERVE_TF_FUNCTIONS(f)                                                                 \
+  f(Version) f(NewStatus) f(DeleteStatus) f(GetCode) f(Message) f(NewBuffer) f(DeleteBuffer)      \
+  f(DataTypeSize) f(NewTensor) f(AllocateTensor) f(DeleteTensor) f(TensorType) f(NumDims) f(Dim)  \
+  f(TensorData) f(StringInit) f(StringCopy) f(StringGetDataPointer) f(StringGetSize)              \
+  f(StringDealloc) f(NewGraph) f(DeleteGraph) f(GraphOperationByName) f(OperationNumOutputs)      \
+  f(OperationOutputType) f(NewSessionOptions) f(DeleteSessionOptions) f(SetConfig)                \
+  f(LoadSessionFromSavedModel) f(CloseSession) f(DeleteSession) f(SessionRun)
+// clang-format on
+
 namespace fastserve {
 
 // Function pointers into libtensorflow, opened with RTLD_LOCAL so that its BoringSSL, protobuf and
@@ -41,7 +52,7 @@ namespace fastserve {
 // One for the process, never unloaded, immutable once loaded.
 struct TfApi {
   // Opens libtensorflow_framework.so.2 and libtensorflow_cc.so.2 under the directory of an
-  // installed `tensorflow` package, on the first call; later calls answer the same and ignore
+  // installed `tensorflow` package. Once that has succeeded, later calls answer the same and ignore
   // `directory`. kNotFound or kFailedPrecondition, naming file or symbol. Any thread.
   static Result<const TfApi*> Load(const std::string& directory);
 
@@ -54,6 +65,7 @@ struct TfApi {
   const char* (*Message)(const TF_Status*);
   TF_Buffer* (*NewBuffer)();
   void (*DeleteBuffer)(TF_Buffer*);
+  size_t (*DataTypeSize)(TF_DataType);
   TF_Tensor* (*NewTensor)(TF_DataType, const int64_t* dims, int num_dims, void* data, size_t len,
                           void (*deallocator)(void* data, size_t len, void* arg), void* arg);
   TF_Tensor* (*AllocateTensor)(TF_DataType, const int64_t* dims, int num_dims, size_t len);
@@ -61,7 +73,6 @@ struct TfApi {
   TF_DataType (*TensorType)(const TF_Tensor*);
   int (*NumDims)(const TF_Tensor*);
   int64_t (*Dim)(const TF_Tensor*, int index);
-  size_t (*TensorByteSize)(const TF_Tensor*);
   void* (*TensorData)(const TF_Tensor*);
   void (*StringInit)(TF_TString*);
   void (*StringCopy)(TF_TString*, const char* src, size_t size);
@@ -72,6 +83,7 @@ struct TfApi {
   void (*DeleteGraph)(TF_Graph*);
   TF_Operation* (*GraphOperationByName)(TF_Graph*, const char* name);
   int (*OperationNumOutputs)(TF_Operation*);
+  TF_DataType (*OperationOutputType)(TF_Output);
   TF_SessionOptions* (*NewSessionOptions)();
   void (*DeleteSessionOptions)(TF_SessionOptions*);
   void (*SetConfig)(TF_SessionOptions*, const void* proto, size_t proto_len, TF_Status*);

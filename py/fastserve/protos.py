@@ -1,12 +1,13 @@
 """The messages and services of TensorFlow and TensorFlow Serving, without importing either.
 
-`protos.PredictRequest`, `protos.ModelServerConfig`, `protos.ConfigProto` and so on are message classes, made when
-first asked for; `protos.DataType` and `protos.Code` are enum wrappers. Names are those of the .proto files, without
-their package.
+`protos.PredictRequest`, `protos.ModelServerConfig`, `protos.ConfigProto` and so on are message
+classes, made when first asked for; `protos.DataType` and `protos.Code` are enum wrappers. Names are
+those of the .proto files, without their package.
 
-The descriptors live in protobuf's default pool and equal those of the `tensorflow` and `tensorflow-serving-api`
-packages of TensorFlow 2.21, so this module and theirs may be imported into one process, in any order. In a process
-that has imported another release whose messages differ, importing this module raises ImportError.
+The descriptors live in protobuf's default pool and equal those of the `tensorflow` and
+`tensorflow-serving-api` packages of TensorFlow 2.21, so this module and theirs may be imported into
+one process, in any order. In a process that has imported another release whose messages differ,
+importing this module raises ImportError.
 """
 
 from pathlib import Path
@@ -45,7 +46,7 @@ _load(_POOL)
 
 
 def service(full_name: str) -> ServiceDescriptor:
-    """Returns a service by its full name, as "tensorflow.serving.ModelService"; KeyError if unknown."""
+    """Returns a service by its full name ("tensorflow.serving.ModelService"), or KeyError."""
     return _POOL.FindServiceByName(full_name)
 
 

@@ -13,7 +13,7 @@ import contextvars
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -34,7 +34,7 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 _METADATA_TEXT = re.compile(r"[ -~]*")
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-MethodHandler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class _Metadatum(NamedTuple):
@@ -243,7 +243,8 @@ class _Exchange:
     def run(self) -> None:
         """Answers the call, whatever the handler does."""
         try:
-            request = self if self._handler.request_streaming else self._single_request()
+            streaming = self._handler.request_streaming
+            request = self._requests() if streaming else self._single_request()
             if not self._handler.response_streaming:
                 self._send(self.behavior(request, self._context))
                 self._context.finish(_OK, "")
@@ -253,7 +254,7 @@ class _Exchange:
             else:
                 self._stream(self.behavior(request, self._context))
         except _CallEnded:
-            pass
+            self._context.finish(_CANCELLED, "")  # Usually it is done already.
         except BaseException as error:  # Even SystemExit must not leave a client waiting.
             self._fail("Exception calling application", error)
 
@@ -279,16 +280,11 @@ class _Exchange:
         _LOGGER.error("%s: %s", self._path, details, exc_info=error)
         self._context.finish(_UNKNOWN, details)
 
-    # Requests: the iterator that a handler of streamed requests gets is the exchange itself.
+    # Requests.
 
-    def __iter__(self) -> "_Exchange":
-        return self
-
-    def __next__(self) -> Any:
-        message = self._context.receive()
-        if message is None:
-            raise StopIteration
-        return self._parse(message)
+    def _requests(self) -> Iterator[Any]:
+        while (message := self._context.receive()) is not None:
+            yield self._parse(message)
 
     def _single_request(self) -> Any:
         message = self._context.receive()
@@ -367,7 +363,8 @@ class RpcServer:
 
     def stop(self) -> None:
         """Waits for the handlers that still run. Only after the native server's shutdown()."""
-        self._dispatcher.join()
+        if self._dispatcher.is_alive():
+            self._dispatcher.join()
         self._pool.shutdown()
 
     def _dispatch(self) -> None:
@@ -384,20 +381,21 @@ class RpcServer:
         context = _Context(call, metadata)
         try:
             handler = self._find(_CallDetails(call.path, metadata))
+            if handler is None:
+                context.finish(_UNIMPLEMENTED, "")
+            else:
+                self._submit(_Exchange(context, call.path, handler))
         except Exception:
             _LOGGER.exception("%s: Exception servicing handler", call.path)
             context.finish(_UNKNOWN, "Error in service handler!")
-            return context
-        if handler is None:
-            context.finish(_UNIMPLEMENTED, "")
-            return context
-        exchange = _Exchange(context, call.path, handler)
+        return context
+
+    def _submit(self, exchange: _Exchange) -> None:
         pool = getattr(exchange.behavior, "experimental_thread_pool", None) or self._pool
         # A context of its own, so that one call's context variables do not reach the next.
         pool.submit(contextvars.Context().run, exchange.run)
-        return context
 
-    def _find(self, details: _CallDetails) -> MethodHandler | None:
+    def _find(self, details: _CallDetails) -> "MethodHandler | None":
         if (registered := self._registered.get(details.method)) is not None:
             return registered
         for generic in self._generic:

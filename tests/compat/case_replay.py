@@ -14,12 +14,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from support.rest import Answer, send
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
 )
+
+from support.rest import Answer, send
 
 DEADLINE_S = 5.0
 

@@ -94,7 +94,9 @@ def _grpc_name(case: dict[str, Any]) -> str:
     if case["method"] not in MESSAGES:
         return ""
     try:
-        request: Any = MESSAGES[case["method"]][0].FromString(base64.b64decode(case["request"]["base64"]))
+        request: Any = MESSAGES[case["method"]][0].FromString(
+            base64.b64decode(case["request"]["base64"])
+        )
     except DecodeError:
         return ""
     return str(request.model_spec.name)

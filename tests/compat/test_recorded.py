@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from case_replay import differences
 from case_scope import KNOWN_DEVIATIONS, LEFT_OUT, SERVED, model_of
-from support.exporting import exported
+
 from support.server import ServerProcess, StartServer
 
 HERE = Path(__file__).parent
@@ -19,20 +19,20 @@ HERE = Path(__file__).parent
 def cases_by_group() -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name in ("grpc", "rest"):
-        for line in (HERE / "recorded" / f"{name}.jsonl").read_text("utf-8").splitlines():
-            case = json.loads(line)
-            groups.setdefault(case["group"], []).append(case)
+        with (HERE / "recorded" / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            for case in map(json.loads, lines):
+                groups.setdefault(case["group"], []).append(case)
     return groups
 
 
 @pytest.fixture(scope="module")
-def server_of(start_server: StartServer) -> Callable[[str], ServerProcess]:
+def server_of(start_server: StartServer, recorded_models: Path) -> Callable[[str], ServerProcess]:
     """The server of a model, started when it is first asked for."""
-    models = exported(HERE / "make_models.py")
 
     @functools.cache
     def server(model: str) -> ServerProcess:
-        return start_server(f"--model_name={model}", f"--model_base_path={models / SERVED[model]}")
+        base = recorded_models / SERVED[model]
+        return start_server(f"--model_name={model}", f"--model_base_path={base}")
 
     return server
 

@@ -7,9 +7,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
 from support.grpc_client import Client, failure, predict_request
 from support.server import StartServer
-from tensorflow.core.framework import tensor_pb2, types_pb2
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -158,7 +159,12 @@ def test_wrong_shape_is_told_by_tensorflow(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"\0" * 16, b"hello world", b"\x0a\x7f", predict_request("shapes", GOOD).SerializeToString()[:-1]],
+    [
+        b"\0" * 16,
+        b"hello world",
+        b"\x0a\x7f",
+        predict_request("shapes", GOOD).SerializeToString()[:-1],
+    ],
     ids=["zeros", "text", "length-beyond-the-end", "one-byte-short"],
 )
 def test_bytes_that_are_no_message_are_an_internal_error(client: Client, message: bytes) -> None:

@@ -1,21 +1,35 @@
 """Point 2: Predict over gRPC with the official stubs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
 from support.grpc_client import Client, failure
 from support.server import StartServer
 from support.tensors import content, field_of, typed
-from tensorflow.core.framework import tensor_pb2, types_pb2
 
-NUMERIC = (
-    "float double half bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool"
-    " complex64 complex128"
-).split()
+NUMERIC = {
+    "float": tf.float32,
+    "double": tf.float64,
+    "half": tf.float16,
+    "bfloat16": tf.bfloat16,
+    "int8": tf.int8,
+    "int16": tf.int16,
+    "int32": tf.int32,
+    "int64": tf.int64,
+    "uint8": tf.uint8,
+    "uint16": tf.uint16,
+    "uint32": tf.uint32,
+    "uint64": tf.uint64,
+    "bool": tf.bool,
+    "complex64": tf.complex64,
+    "complex128": tf.complex128,
+}
 #: From a scalar to the highest rank that numpy can hold.
 SHAPES = [(), (1,), (3,), (0,), (2, 3), (2, 0, 3), (1, 2, 1, 2, 1), (1,) * 30 + (2, 2), (1,) * 64]
 MIB = 1 << 20
@@ -62,9 +76,9 @@ def some_values(dtype: tf.DType, shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("encode", [typed, content])
 @pytest.mark.parametrize("name", NUMERIC)
 def test_every_dtype_and_rank_survives_in_both_encodings(
-    identity: Client, name: str, encode: "type[typed]"
+    identity: Client, name: str, encode: Callable[[np.ndarray], tensor_pb2.TensorProto]
 ) -> None:
-    dtype = getattr(tf, {"float": "float32", "double": "float64", "half": "float16"}.get(name, name))
+    dtype = NUMERIC[name]
     for shape in SHAPES:
         array = some_values(dtype, shape)
         answer = echo(identity, name, encode(array))
@@ -86,7 +100,7 @@ def test_strings_of_any_bytes_and_ranks_survive(identity: Client) -> None:
 
 @pytest.mark.parametrize("name", NUMERIC)
 def test_single_value_fills_the_shape(identity: Client, name: str) -> None:
-    dtype = getattr(tf, {"float": "float32", "double": "float64", "half": "float16"}.get(name, name))
+    dtype = NUMERIC[name]
     one = typed(np.ones((1,), dtype.as_numpy_dtype))
     one.tensor_shape.CopyFrom(tf.TensorShape([2, 3]).as_proto())
     answer = tf.make_ndarray(echo(identity, name, one))
@@ -130,8 +144,9 @@ def test_answer_names_model_signature_and_version(shapes: Client) -> None:
     assert response.model_spec.version.value == 1
     assert response.model_spec.signature_name == "scalar"
     assert not response.model_spec.version_label
-    default = shapes.predict("shapes", {"a": np.ones((1, 2), np.float32), "b": np.ones(1, np.int64),
-                                        "s": [b""]})  # fmt: skip
+    default = shapes.predict(
+        "shapes", {"a": np.ones((1, 2), np.float32), "b": np.ones(1, np.int64), "s": [b""]}
+    )
     assert default.model_spec.signature_name == "serving_default"
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tensorflow.core.framework import types_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
 from support import rest
 from support.grpc_client import Client, failure
 from support.server import ServerProcess, StartServer
-from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -45,16 +46,31 @@ def test_metadata_holds_every_signature(client: Client) -> None:
 @pytest.mark.parametrize(
     ("model", "version", "fields", "code", "text"),
     [
-        ("half_plus", None, (), INVALID_ARGUMENT,
-         "GetModelMetadataRequest must specify at least one metadata_field"),
+        (
+            "half_plus",
+            None,
+            (),
+            INVALID_ARGUMENT,
+            "GetModelMetadataRequest must specify at least one metadata_field",
+        ),
         ("nope", None, ("other",), INVALID_ARGUMENT, "Metadata field other is not supported"),
-        ("nope", None, ("signature_def",), NOT_FOUND,
-         "Servable not found for request: Latest(nope)"),
-        ("half_plus", 9, ("signature_def",), NOT_FOUND,
-         "Servable not found for request: Specific(half_plus, 9)"),
+        (
+            "nope",
+            None,
+            ("signature_def",),
+            NOT_FOUND,
+            "Servable not found for request: Latest(nope)",
+        ),
+        (
+            "half_plus",
+            9,
+            ("signature_def",),
+            NOT_FOUND,
+            "Servable not found for request: Specific(half_plus, 9)",
+        ),
         ("", None, ("signature_def",), INVALID_ARGUMENT, "ModelSpec has no name specified."),
     ],
-)  # fmt: skip
+)
 def test_fault_of_a_metadata_request_is_named(
     client: Client,
     model: str,

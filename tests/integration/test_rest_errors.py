@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support import rest
 from support.server import ServerProcess, StartServer
 
@@ -32,15 +33,21 @@ def port(half_plus: ServerProcess) -> Iterator[int]:
     [
         (b"", "JSON Parse error: The document is empty"),
         (b"{", "JSON Parse error: Missing a name for object member. at offset: 1"),
-        (b'{"instances":[1.0 2]}', "JSON Parse error: Missing a comma or ']' after an array element. at offset: 18"),
+        (
+            b'{"inputs":[1.0 2]}',
+            "JSON Parse error: Missing a comma or ']' after an array element. at offset: 15",
+        ),
         (b"hello", "JSON Parse error: Invalid value. at offset: 0"),
         (b"\xff\xfe\x00", "JSON Parse error: Invalid value. at offset: 0"),
         (b"{}", "Missing 'inputs' or 'instances' key"),
-        (b'{"signature_name": "nope", "inputs": 1}', 'Serving signature name: "nope" not found in signature def'),
+        (
+            b'{"signature_name": "nope", "inputs": 1}',
+            'Serving signature name: "nope" not found in signature def',
+        ),
         (b'{"inputs": {"z": 1}}', "Missing named input: x in 'inputs' object."),
     ],
     ids=["empty", "brace", "comma", "text", "binary", "no-inputs", "signature", "alias"],
-)  # fmt: skip
+)
 def test_fault_in_the_body_is_named(port: int, body: bytes, error: str) -> None:
     answer = rest.post(port, PREDICT, body)
     assert (answer.status, answer.error) == (400, error)
@@ -71,22 +78,42 @@ def test_fault_in_a_value_is_named(port: int, body: object, part: str) -> None:
     ("verb", "path", "status", "error"),
     [
         ("POST", "/v1/models/nope:predict", 404, "Servable not found for request: Latest(nope)"),
-        ("POST", "/v1/models/half_plus/versions/9:predict", 404,
-         "Servable not found for request: Specific(half_plus, 9)"),
-        ("POST", "/v1/models/half_plus/labels/x:predict", 400,
-         "Unrecognized servable version label: x"),
-        ("POST", "/v1/models/half_plus:predict/", 400,
-         "Malformed request: POST /v1/models/half_plus:predict/"),
-        ("POST", "/v1/models/half_plus:predict?a=1", 400,
-         "Malformed request: POST /v1/models/half_plus:predict?a=1"),
-        ("GET", "/v1/models/half_plus:predict", 400,
-         "Malformed request: GET /v1/models/half_plus:predict"),
+        (
+            "POST",
+            "/v1/models/half_plus/versions/9:predict",
+            404,
+            "Servable not found for request: Specific(half_plus, 9)",
+        ),
+        (
+            "POST",
+            "/v1/models/half_plus/labels/x:predict",
+            400,
+            "Unrecognized servable version label: x",
+        ),
+        (
+            "POST",
+            "/v1/models/half_plus:predict/",
+            400,
+            "Malformed request: POST /v1/models/half_plus:predict/",
+        ),
+        (
+            "POST",
+            "/v1/models/half_plus:predict?a=1",
+            400,
+            "Malformed request: POST /v1/models/half_plus:predict?a=1",
+        ),
+        (
+            "GET",
+            "/v1/models/half_plus:predict",
+            400,
+            "Malformed request: GET /v1/models/half_plus:predict",
+        ),
         ("PUT", PREDICT, 400, f"Malformed request: PUT {PREDICT}"),
         ("DELETE", "/v1/models/half_plus", 400, "Malformed request: DELETE /v1/models/half_plus"),
         ("GET", "/v1/models/nope", 404, "Could not find any versions of model nope"),
         ("GET", "/v1/models", 400, "Missing model name in request."),
     ],
-)  # fmt: skip
+)
 def test_wrong_url_or_verb_is_told_in_json(
     port: int, verb: str, path: str, status: int, error: str
 ) -> None:
@@ -109,7 +136,11 @@ def test_unknown_verb_is_not_implemented(port: int, verb: str) -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"hello world\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes(range(256)) * 16 + b"\r\n\r\n"],
+    [
+        b"hello world\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        bytes(range(256)) * 16 + b"\r\n\r\n",
+    ],
     ids=["text", "http2", "binary"],
 )
 def test_bytes_that_are_no_http_close_that_connection_only(port: int, garbage: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support import rest
 from support.server import ServerProcess, StartServer
 
@@ -45,7 +46,9 @@ def test_rows_answer_as_predictions(half_plus: ServerProcess) -> None:
 
 
 def test_columns_answer_as_outputs(half_plus: ServerProcess) -> None:
-    assert predict(half_plus, "half_plus", {"inputs": [[1.0], [2.0]]}) == {"outputs": [[4.5], [5.0]]}
+    assert predict(half_plus, "half_plus", {"inputs": [[1.0], [2.0]]}) == {
+        "outputs": [[4.5], [5.0]]
+    }
     assert predict(half_plus, "half_plus", {"inputs": {"x": [1.0]}}) == {"outputs": [4.5]}
     assert predict(half_plus, "half_plus", {"inputs": 1.0}) == {"outputs": 4.5}
 

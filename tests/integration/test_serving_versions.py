@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from support import rest
 from support.grpc_client import Client, failure
 from support.server import StartServer, run_to_end
@@ -123,9 +124,11 @@ def test_no_request_fails_while_versions_swap(
 ) -> None:
     publish(versions / "1", base, "1")
     server = start_server("--model_name=m", f"--model_base_path={base}")
-    with Client(server.grpc_port) as client, Load(server.grpc_port) as one, Load(
-        server.grpc_port
-    ) as two:
+    with (
+        Client(server.grpc_port) as client,
+        Load(server.grpc_port) as one,
+        Load(server.grpc_port) as two,
+    ):
         for version in range(2, 6):
             publish(versions / str((version - 1) % 3 + 1), base, str(version))
             wait_until(lambda v=version: served_version(client) == v, 20, f"version {version}")
@@ -162,9 +165,7 @@ def test_version_that_cannot_be_loaded_leaves_the_old_one_serving(
     start_server: StartServer, base: Path, versions: Path, recorded_models: Path
 ) -> None:
     publish(versions / "1", base, "1")
-    server = start_server(
-        "--model_name=m", f"--model_base_path={base}", "--max_num_load_retries=0"
-    )
+    server = start_server("--model_name=m", f"--model_base_path={base}", "--max_num_load_retries=0")
     with Client(server.grpc_port) as client:
         publish(recorded_models / "broken" / "1", base, "2")
         wait_until(lambda: client.states("m").get(2) == "END", 20, "version 2 has failed")

@@ -24,7 +24,9 @@ def headers(stream: int, fields: Iterable[tuple[str, str]]) -> bytes:
 def grpc_headers(stream: int, path: str, *more: tuple[str, str]) -> bytes:
     """The HEADERS frame that opens a gRPC call."""
     fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x")]
-    return headers(stream, [*fixed, ("te", "trailers"), ("content-type", "application/grpc"), *more])
+    return headers(
+        stream, [*fixed, ("te", "trailers"), ("content-type", "application/grpc"), *more]
+    )
 
 
 def grpc_message(message: bytes) -> bytes:

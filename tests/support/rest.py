@@ -1,5 +1,6 @@
 """A plain HTTP/1.1 client over a socket, so that requests need not be correct."""
 
+import contextlib
 import json
 import socket
 import time
@@ -113,10 +114,8 @@ class Connection:
 def send(port: int, request: bytes, seconds: float = 30.0, verb: str = "GET") -> Answer:
     """Sends raw bytes on a connection of their own and reads one answer."""
     with Connection(port, seconds) as connection:
-        try:
+        with contextlib.suppress(OSError):  # it may answer, and close, before it has read it all
             connection.send(request)
-        except OSError:
-            pass  # the server may answer, and close, before it has read everything
         return connection.answer(verb)
 
 

@@ -1,0 +1,255 @@
+"""Swaps a model's versions under fastserve and looks for what breaks.
+
+    python bench/soak.py swap [--seconds 30]    full load, a new version each second
+    python bench/soak.py memory [--swaps 100]   resident memory over many swaps
+
+`swap`: every second a new version appears in the model's folder (by rename) and the one before the
+last is removed, while 8 x 32 calls are in flight. Every answer must be the value of the version
+that it names, with no failed request at all. `memory`: after each swap has been served, resident
+memory is read; it must not grow from the first swaps to the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness import (
+    PREDICT_PATH,
+    ROOT,
+    BenchError,
+    Exchange,
+    Load,
+    LoadResult,
+    Server,
+    loadgen_command,
+    read_result,
+    run_load,
+)
+from subjects import fastserve_server, run_script
+
+MODEL = "half_plus_two"
+FULL_LOAD = Load(connections=8, streams=32)
+
+
+class VersionedModel:
+    """A model's base path whose versions come and go; version v answers y = x * 0.5 + v."""
+
+    def __init__(self, count: int, work: Path) -> None:
+        """Exports versions 1 to `count` in a process of its own and publishes version 1."""
+        made = work / "made"
+        script = ROOT / "bench" / "load" / "version_models.py"
+        run_script(script, "--count", str(count), "--out", str(made))
+        self._staged = made / "models"
+        self._responses = made / "responses"
+        self._request = made / "request.pb"
+        self.base_path = work / "base"
+        self.base_path.mkdir()
+        self.newest = 0
+        self.publish_next()
+
+    def publish_next(self) -> None:
+        """Lets the next version appear, whole at once."""
+        self.newest += 1
+        (self._staged / str(self.newest)).rename(self.base_path / str(self.newest))
+
+    def remove(self, version: int) -> None:
+        """Removes a version's folder, if there is one."""
+        shutil.rmtree(self.base_path / str(version), ignore_errors=True)
+
+    def exchange(self, *versions: int) -> Exchange:
+        """A Predict that any of these versions may answer, each with its own value."""
+        expected = tuple(self._responses / f"{version}.pb" for version in versions)
+        return Exchange(path=PREDICT_PATH, body=self._request, expected=expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapReport:
+    """What the load saw while versions were swapped."""
+
+    seconds: float
+    published: int
+    """Versions that appeared, the first included."""
+    versions_answered: int
+    """Of those, how many answered at least one request."""
+    right_answers: int
+    errors: int
+    error_kinds: dict[str, object]
+    answers_per_s: float
+    p50_us: float
+    p999_us: float
+    max_us: float
+
+    @property
+    def passed(self) -> bool:
+        """No request failed, and the swaps took place (the last may come too late to answer)."""
+        return self.errors == 0 and self.versions_answered >= self.published - 2
+
+
+@contextmanager
+def serving(model: VersionedModel, options: argparse.Namespace, work: Path) -> Iterator[Server]:
+    """fastserve on the model, looking for versions once a second."""
+    flags = ["--file_system_poll_wait_seconds=1", *options.fastserve_flag]
+    server = fastserve_server(options.python, MODEL, model.base_path, work, flags)
+    with server as running:
+        yield running
+
+
+def soak_swaps(options: argparse.Namespace, work: Path) -> SwapReport:
+    """Full load for `options.seconds` with a swap each second."""
+    warm_up = 1.0
+    # One swap a second from the load's start to just before its end.
+    swaps = int(options.seconds + warm_up) - 1
+    model = VersionedModel(swaps + 1, work)
+    with serving(model, options, work) as server:
+        exchange = model.exchange(*range(1, swaps + 2))
+        command = loadgen_command(
+            exchange,
+            FULL_LOAD,
+            port=server.port,
+            seconds=options.seconds,
+            warm_up=warm_up,
+            pid=server.pid,
+        )
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loadgen:
+            swap_each_second(model, swaps)
+            output, _ = loadgen.communicate(timeout=options.seconds + 60)
+        if loadgen.returncode not in (0, 1):
+            raise BenchError("loadgen failed")
+    return swap_report(options.seconds, swaps + 1, read_result(output))
+
+
+def swap_each_second(model: VersionedModel, swaps: int) -> None:
+    """Publishes `swaps` versions on the second, keeping the two newest on disk."""
+    begin = time.monotonic()
+    for swap in range(1, swaps + 1):
+        time.sleep(max(0.0, begin + swap - time.monotonic()))
+        model.publish_next()
+        model.remove(model.newest - 2)
+
+
+def swap_report(seconds: float, published: int, result: LoadResult) -> SwapReport:
+    """The report on one finished load."""
+    return SwapReport(
+        seconds=seconds,
+        published=published,
+        versions_answered=sum(count > 0 for count in result.right_by_expected),
+        right_answers=sum(result.right_by_expected),
+        errors=result.error_count,
+        error_kinds=result.errors,
+        answers_per_s=result.ok_per_s,
+        p50_us=result.latency_us["p50"],
+        p999_us=result.latency_us["p99.9"],
+        max_us=result.latency_us["max"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryReport:
+    """Resident memory of the server over version swaps."""
+
+    swaps: int
+    rss_kib: list[int]
+    """After each swap, the first at its place."""
+    early_kib: float
+    """Median over the second tenth of the swaps: caches and the allocator have settled."""
+    late_kib: float
+    """Median over the last tenth."""
+    allowed_growth_kib: float
+
+    @property
+    def passed(self) -> bool:
+        """Late memory is early memory, but for noise."""
+        return self.late_kib - self.early_kib <= self.allowed_growth_kib
+
+
+def resident_kib(pid: int) -> int:
+    """The process's resident set."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise BenchError(f"no VmRSS of process {pid}")
+
+
+def await_version(model: VersionedModel, port: int) -> None:
+    """Waits until the newest version, and no other, answers."""
+    deadline = time.monotonic() + 30
+    exchange = model.exchange(model.newest)
+    while time.monotonic() < deadline:
+        probe = run_load(
+            exchange, Load(connections=2, streams=8), port=port, seconds=0.1, warm_up=0
+        )
+        if probe.error_count == 0:
+            return
+        unexpected = set(probe.errors) - {"value"}
+        if unexpected:
+            raise BenchError(f"version {model.newest}: {probe.errors}")
+    raise BenchError(f"version {model.newest} was not served within 30 s")
+
+
+def soak_memory(options: argparse.Namespace, work: Path) -> MemoryReport:
+    """`options.swaps` swaps, each served before the next."""
+    model = VersionedModel(options.swaps + 1, work)
+    sizes: list[int] = []
+    with serving(model, options, work) as server:
+        await_version(model, server.port)
+        for swap in range(1, options.swaps + 1):
+            model.publish_next()
+            model.remove(model.newest - 1)
+            await_version(model, server.port)
+            sizes.append(resident_kib(server.pid))
+            if swap % 10 == 0:
+                print(f"after {swap} swaps: {sizes[-1] / 1024:.1f} MiB", file=sys.stderr)
+    tenth = max(1, len(sizes) // 10)
+    early = statistics.median(sizes[tenth : 2 * tenth] or sizes)
+    return MemoryReport(
+        swaps=options.swaps,
+        rss_kib=sizes,
+        early_kib=early,
+        late_kib=statistics.median(sizes[-tenth:]),
+        allowed_growth_kib=early * 0.02,
+    )
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n", 1)[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("mode", choices=["swap", "memory"])
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the swap mode")
+    parser.add_argument("--swaps", type=int, default=100, help="of the memory mode")
+    parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")
+    parser.add_argument(
+        "--fastserve_flag", action="append", default=[], help="one more flag for fastserve"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
+    options = parse()
+    soak = soak_swaps if options.mode == "swap" else soak_memory
+    with tempfile.TemporaryDirectory(prefix="fastserve-soak-") as work:
+        try:
+            report = soak(options, Path(work))
+        except BenchError as error:
+            print(error, file=sys.stderr)
+            return 2
+    print(json.dumps({**asdict(report), "passed": report.passed}, indent=1))
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

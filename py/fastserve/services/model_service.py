@@ -1,0 +1,64 @@
+"""tensorflow.serving.ModelService: the states of a model's versions."""
+
+from collections.abc import Sequence
+
+import grpc
+
+from fastserve import protos
+from fastserve.errors import ServingError
+from fastserve.services.backend import ModelBackend, VersionStatus
+from fastserve.services.status import abort
+
+SERVICE_NAME = "tensorflow.serving.ModelService"
+
+_INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
+_NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
+
+
+def model_status(
+    backend: ModelBackend, request: protos.GetModelStatusRequest
+) -> protos.GetModelStatusResponse:
+    """Answers GetModelStatus: the version asked for, or all of them with the highest first.
+
+    A version label in the model spec is ignored. Raises ServingError.
+    """
+    if not request.HasField("model_spec"):
+        raise ServingError(_INVALID_ARGUMENT, "Missing ModelSpec")
+    spec = request.model_spec
+    statuses = backend.model_version_states(spec.name)
+    if spec.HasField("version"):
+        version = spec.version.value
+        statuses = [status for status in statuses if status.version == version]
+        missing = f"Could not find version {version} of model {spec.name}"
+    else:
+        missing = f"Could not find any versions of model {spec.name}"
+    if not statuses:
+        raise ServingError(_NOT_FOUND, missing)
+    return _response(statuses)
+
+
+def _response(statuses: Sequence[VersionStatus]) -> protos.GetModelStatusResponse:
+    response = protos.GetModelStatusResponse()
+    for status in sorted(statuses, key=lambda status: status.version, reverse=True):
+        entry = response.model_version_status.add(version=status.version, state=status.state)
+        # Set, even where both fields have their defaults: JSON shows it.
+        entry.status.SetInParent()
+        entry.status.error_code = status.error_code
+        entry.status.error_message = status.error_message
+    return response
+
+
+class ModelServicer:
+    """The service over gRPC."""
+
+    def __init__(self, backend: ModelBackend) -> None:
+        self._backend = backend
+
+    def GetModelStatus(
+        self, request: protos.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> protos.GetModelStatusResponse:
+        """Answers with the states of a model's versions."""
+        try:
+            return model_status(self._backend, request)
+        except ServingError as error:
+            abort(context, error)

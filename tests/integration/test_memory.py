@@ -1,0 +1,39 @@
+"""Memory stays flat while versions come and go."""
+
+import shutil
+from pathlib import Path
+
+from support.grpc_client import Client
+from support.server import StartServer
+from support.waiting import wait_until
+
+WARM_UP, SWAPS = 5, 20
+MARGIN_BYTES = 24 << 20
+
+
+def test_memory_is_flat_over_version_swaps(
+    start_server: StartServer, recorded_models: Path, tmp_path: Path
+) -> None:
+    source = recorded_models / "half_plus" / "1"
+    base, incoming = tmp_path / "versions", tmp_path / "incoming"
+    shutil.copytree(source, base / "1")
+    server = start_server("--model_name=m", f"--model_base_path={base}")
+    sizes = {}
+    with Client(server.grpc_port) as client:
+        for version in range(2, WARM_UP + SWAPS + 2):
+            shutil.copytree(source, incoming)
+            incoming.rename(base / str(version))
+            shutil.rmtree(base / str(version - 1))
+            wait_until(
+                lambda v=version: (
+                    client.states("m").get(v) == "AVAILABLE"
+                    and client.states("m").get(v - 1) == "END"
+                ),
+                20,
+                f"version {version} has taken over",
+            )
+            assert client.values("m", {"x": [2.0]})["y"] == [3.0]
+            sizes[version] = server.memory_bytes()
+    growth = sizes[WARM_UP + SWAPS + 1] - sizes[WARM_UP + 1]
+    assert growth < MARGIN_BYTES, sizes
+    server.stop()

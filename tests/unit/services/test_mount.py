@@ -1,0 +1,105 @@
+"""Our servicers on the native server, called through the descriptors' own classes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from fastserve import _native, protos
+from fastserve.rpc import RpcServer
+from fastserve.services import model_service, prediction_service
+from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
+from fastserve.services.mount import generic_handler
+from unit.services.fake_backend import FixedBackend
+
+TIMEOUT_S = 20
+
+BACKEND = FixedBackend(
+    states={"m": [VersionStatus(version=7, state=VersionState.AVAILABLE)]},
+    servables={("m", None, None): ServableInfo(name="m", version=7, signature_def_map=b"")},
+)
+SERVICERS = {
+    model_service.SERVICE_NAME: model_service.ModelServicer(BACKEND),
+    prediction_service.SERVICE_NAME: prediction_service.PredictionServicer(BACKEND),
+}
+
+
+@pytest.fixture(scope="module")
+def channel() -> Iterator[Any]:
+    options = _native.ServerOptions()
+    options.grpc_addresses = ["127.0.0.1:0"]
+    options.io_threads = 1
+    options.worker_threads = 1
+    native = _native.Server(options)
+    rpc_server = RpcServer(native)
+    rpc_server.add_generic_rpc_handlers(
+        generic_handler(protos.service(name), servicer) for name, servicer in SERVICERS.items()
+    )
+    rpc_server.start()
+    (port,) = native.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    native.shutdown(0)
+    rpc_server.stop()
+
+
+def call(channel: Any, service: str, method: str, request: Any) -> Any:
+    descriptor = protos.service(service).FindMethodByName(method)
+    response = protos.message_class(descriptor.output_type)
+    stub = channel.unary_unary(
+        f"/{service}/{method}",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=response.FromString,
+    )
+    return stub(request, timeout=TIMEOUT_S)
+
+
+def failure(channel: Any, service: str, method: str, request: Any) -> tuple[Any, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call(channel, service, method, request)
+    error: Any = caught.value
+    return error.code(), error.details()
+
+
+def test_status_is_answered(channel: Any) -> None:
+    request = protos.GetModelStatusRequest(model_spec=protos.ModelSpec(name="m"))
+    response = call(channel, model_service.SERVICE_NAME, "GetModelStatus", request)
+    assert [entry.version for entry in response.model_version_status] == [7]
+
+
+def test_metadata_is_answered(channel: Any) -> None:
+    request = protos.GetModelMetadataRequest(
+        model_spec=protos.ModelSpec(name="m"), metadata_field=["signature_def"]
+    )
+    response = call(channel, prediction_service.SERVICE_NAME, "GetModelMetadata", request)
+    assert response.model_spec.version.value == 7
+
+
+def test_refusals_are_the_status_of_the_rpc(channel: Any) -> None:
+    request = protos.GetModelStatusRequest(model_spec=protos.ModelSpec(name="other"))
+    missing = "Could not find any versions of model other"
+    expected = (grpc.StatusCode.NOT_FOUND, missing)
+    assert failure(channel, model_service.SERVICE_NAME, "GetModelStatus", request) == expected
+    empty = protos.GetModelMetadataRequest()
+    expected = (grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
+    service = prediction_service.SERVICE_NAME
+    assert failure(channel, service, "GetModelMetadata", empty) == expected
+
+
+def test_garbage_is_internal_without_a_message(channel: Any) -> None:
+    for path in (
+        "/tensorflow.serving.ModelService/GetModelStatus",
+        "/tensorflow.serving.PredictionService/GetModelMetadata",
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(path)(b"\x0a\xff", timeout=TIMEOUT_S)
+        error: Any = caught.value
+        assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "")
+
+
+def test_method_that_a_servicer_lacks_is_unimplemented(channel: Any) -> None:
+    request = protos.ReloadConfigRequest()
+    expected = (grpc.StatusCode.UNIMPLEMENTED, "")
+    method = "HandleReloadConfigRequest"
+    assert failure(channel, model_service.SERVICE_NAME, method, request) == expected
