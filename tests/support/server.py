@@ -1,6 +1,7 @@
 """A real server process: `python -m fastserve` as a user starts it."""
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -69,7 +70,8 @@ class ServerProcess:
         return self
 
     def _ports(self) -> tuple[int, int]:
-        raise NotImplementedError
+        ports = json.loads(self._port_file.read_text())
+        return ports["grpc"], ports["rest"]
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)

@@ -1,0 +1,1 @@
+"""What the server is told to do: frozen dataclasses, checked when they are made."""

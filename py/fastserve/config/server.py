@@ -1,0 +1,170 @@
+"""How the server listens, loads and runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastserve.config.models import ModelConfig
+from fastserve.errors import ConfigError
+
+ANY_PORT = -1
+"""Let the kernel choose a free port."""
+
+MAX_GRPC_MESSAGE_BYTES = 2**31 - 1
+MAX_THREADS = 1024
+
+
+def _check_port(flag: str, port: int) -> None:
+    if not ANY_PORT <= port <= 65535:
+        raise ConfigError(f"--{flag} is {port}; it must be from 1 to 65535, or auto for a free one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcConfig:
+    """The gRPC listener."""
+
+    port: int = 8500
+    """ANY_PORT and 0 both mean any free port: there is no server without gRPC."""
+    max_message_bytes: int = MAX_GRPC_MESSAGE_BYTES
+    """Longest request message."""
+
+    def __post_init__(self) -> None:
+        _check_port("port", self.port)
+        if not 1 <= self.max_message_bytes <= MAX_GRPC_MESSAGE_BYTES:
+            raise ConfigError(
+                f"--grpc_max_message_bytes is {self.max_message_bytes}; "
+                f"it must be from 1 to {MAX_GRPC_MESSAGE_BYTES}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestConfig:
+    """The HTTP listener."""
+
+    port: int = 0
+    """0: no REST. ANY_PORT: any free port."""
+    timeout_ms: int = 30_000
+    """For the run of one request; 0 or less: none."""
+    max_body_bytes: int = 2**30
+    """Longest request body, as received."""
+    idle_timeout_s: float = 50.0
+    """A connection without traffic and without a request in flight is closed after it."""
+
+    def __post_init__(self) -> None:
+        _check_port("rest_api_port", self.port)
+        if self.max_body_bytes < 1:
+            raise ConfigError(
+                f"--rest_max_body_bytes is {self.max_body_bytes}; it must be at least 1"
+            )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether REST is served at all."""
+        return self.port != 0
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The run's time limit in seconds, None without one."""
+        return self.timeout_ms / 1000 if self.timeout_ms > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadConfig:
+    """How versions are found and loaded."""
+
+    poll_wait_s: int = 1
+    """Between two looks at the base paths; 0: look once; negative: never look."""
+    max_retries: int = 5
+    """Further attempts at a version that failed to load."""
+    retry_interval_s: float = 60.0
+    """Between two attempts; negative: none."""
+    tags: tuple[str, ...] = ("serve",)
+    """The MetaGraph's tag set, to be met exactly."""
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise ConfigError(f"--max_num_load_retries is {self.max_retries}; it must be 0 or more")
+        if not all(self.tags):
+            raise ConfigError(
+                f"--saved_model_tags is {','.join(self.tags)!r}; it must be tags joined by commas, "
+                "as serve or serve,gpu"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """Threads inside TensorFlow; 0 leaves a number to TensorFlow."""
+
+    parallelism: int = 0
+    """Inter- and intra-op threads in one; not used where one of the other two is set."""
+    intra_op: int = 0
+    inter_op: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.parallelism, self.intra_op, self.inter_op) > 0:
+            raise ConfigError(
+                "Either configure server_options.tensorflow_session_parallelism or "
+                "(server_options.tensorflow_intra_op_parallelism, "
+                "server_options.tensorflow_inter_op_parallelism) separately. "
+                "You cannot configure all."
+            )
+        for flag, value in (
+            ("session", self.parallelism),
+            ("intra_op", self.intra_op),
+            ("inter_op", self.inter_op),
+        ):
+            if not 0 <= value < 2**31:
+                raise ConfigError(
+                    f"--tensorflow_{flag}_parallelism is {value}; it must be 0 (automatic) or a "
+                    "number of threads"
+                )
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Intra- and inter-op threads."""
+        if self.intra_op > 0 or self.inter_op > 0:
+            return self.intra_op, self.inter_op
+        return self.parallelism, self.parallelism
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Everything that a server is started with."""
+
+    models: tuple[ModelConfig, ...]
+    grpc: GrpcConfig = field(default_factory=GrpcConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    session: SessionConfig = field(default_factory=SessionConfig)
+    outputs_as_tensor_content: bool = False
+    """Predict over gRPC answers with `tensor_content` instead of typed fields."""
+    io_threads: int = 0
+    """0: as many as there are CPUs for this process."""
+    worker_threads: int = 0
+    """0: as many as there are CPUs for this process."""
+    shutdown_grace_s: float = 10.0
+    """How long requests in flight may take after a signal to stop."""
+    port_file: str = ""
+    """Where to write the bound ports once ready; "": nowhere."""
+
+    def __post_init__(self) -> None:
+        names = [model.name for model in self.models]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"Illegal to list model {name} multiple times in config list")
+        if self.grpc.port > 0 and self.grpc.port == self.rest.port:
+            raise ConfigError(
+                f"--port and --rest_api_port are both {self.grpc.port}; they must differ"
+            )
+        for flag, value in (
+            ("io_threads", self.io_threads),
+            ("worker_threads", self.worker_threads),
+        ):
+            if not 0 <= value <= MAX_THREADS:
+                raise ConfigError(
+                    f"--{flag} is {value}; it must be 0 (automatic) or at most {MAX_THREADS}"
+                )
+        if not self.shutdown_grace_s >= 0:
+            raise ConfigError(
+                f"--shutdown_grace_seconds is {self.shutdown_grace_s}; it must be 0 or more"
+            )

@@ -1,0 +1,5 @@
+"""Loads one version of one model."""
+
+from fastserve.servables.loader import Loader, Servable, tensorflow_directory
+
+__all__ = ["Loader", "Servable", "tensorflow_directory"]
