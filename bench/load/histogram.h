@@ -29,7 +29,7 @@ class LatencyHistogram {
   static size_t BucketOf(uint64_t value);
   static uint64_t UpperEnd(size_t bucket);
 
-  std::array<uint64_t, (kPowers + 1)* kSubBuckets> buckets_ = {};
+  std::array<uint64_t, (kPowers + 1) * kSubBuckets> buckets_ = {};
   uint64_t count_ = 0;
   uint64_t max_ = 0;
   double sum_ = 0;

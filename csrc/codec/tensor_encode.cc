@@ -24,8 +24,7 @@ void VisitAs(ByteView data, Widen widen, Visit visit) {
 template <class T, class Visit>
 void VisitAs(ByteView data, Visit visit) {
   using Wide = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
-  VisitAs<T>(
-      data, [](T value) { return static_cast<Wide>(value); }, visit);
+  VisitAs<T>(data, [](T value) { return static_cast<Wide>(value); }, visit);
 }
 
 // Types narrower than a byte lie in the low bits of one.
@@ -40,8 +39,7 @@ void VisitSignedBits(ByteView data, Visit visit) {
 
 template <int kBits, class Visit>
 void VisitUnsignedBits(ByteView data, Visit visit) {
-  VisitAs<uint8_t>(
-      data, [](uint8_t value) { return value & ((1u << kBits) - 1); }, visit);
+  VisitAs<uint8_t>(data, [](uint8_t value) { return value & ((1u << kBits) - 1); }, visit);
 }
 
 // REQUIRES: the dtype's form is kVarints.
@@ -71,8 +69,7 @@ void VisitVarints(const HostTensor& tensor, Visit visit) {
     case DataType::kUint64:
       return VisitAs<uint64_t>(tensor.data, visit);
     case DataType::kBool:
-      return VisitAs<uint8_t>(
-          tensor.data, [](uint8_t value) { return value != 0; }, visit);
+      return VisitAs<uint8_t>(tensor.data, [](uint8_t value) { return value != 0; }, visit);
     case DataType::kInt4:
       return VisitSignedBits<4>(tensor.data, visit);
     case DataType::kUint4:

@@ -17,7 +17,7 @@ class Runtime:
 
     @staticmethod
     def load(tensorflow_dir: str) -> Runtime:
-        """Opens libtensorflow under the installed `tensorflow` package's directory (takes ~a second)."""
+        """Opens libtensorflow of the installed `tensorflow` package's directory; takes ~1 s."""
     @property
     def version(self) -> str:
         """TensorFlow's version, as "2.21.0"."""
@@ -35,9 +35,10 @@ class Servable:
         tags: Sequence[str],
         config_proto: bytes = b"",
     ) -> Servable:
-        """Loads the SavedModel in the version directory `path`; blocks, without the GIL, until it can run.
+        """Loads the SavedModel in the version directory `path`.
 
-        `config_proto` is a serialized tensorflow.ConfigProto. Raises NativeError with TensorFlow's text.
+        Blocks, without the GIL, until it can run. `config_proto` is a serialized
+        tensorflow.ConfigProto. Raises NativeError with TensorFlow's text.
         """
     @property
     def name(self) -> str: ...
@@ -47,7 +48,7 @@ class Servable:
     def signature_def_map(self) -> bytes:
         """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
     def release(self) -> None:
-        """Gives up this handle's reference; memory is freed when requests in flight are done too."""
+        """Gives up this handle's reference; memory is freed when requests in flight are done."""
     def wait_unloaded(self, timeout_s: float) -> bool:
         """Waits, without the GIL, until the session is freed; False when that took longer.
 
@@ -106,13 +107,14 @@ class Server:
     ) -> None:
         """Replaces the routing table: exactly these servables answer from now on.
 
-        `labels` is model name -> label -> version (of any version, loaded or not). Requests without version
-        or label go to the highest version of their model.
+        `labels` is model name -> label -> version (of any version, loaded or not). Requests without
+        version or label go to the highest version of their model.
         """
     def next_call(self) -> tuple[RpcCall, bool] | None:
         """Waits, without the GIL, for an RPC that no native method takes.
 
-        Returns (call, True) when it starts and (call, False) when it is done; None after shutdown().
+        Returns (call, True) when it starts and (call, False) when it is done; None after
+        shutdown().
         """
     def predict_json(
         self,
@@ -133,7 +135,7 @@ class Server:
     def json_completions(self) -> list[tuple[int, int, bytes]]:
         """Takes the finished (token, code, body) triples and resets the eventfd; never blocks."""
     def shutdown(self, grace_s: float) -> bool:
-        """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts off and stops.
+        """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts them off.
 
         True when nothing was cut off. Blocks without the GIL.
         """

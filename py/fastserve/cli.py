@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from fastserve.config.models import ModelConfig
 from fastserve.config.server import (
@@ -23,11 +26,12 @@ from fastserve.errors import ConfigError, ServingError
 START_FAILED = 255
 """Exit status when the command line is wrong or the server cannot start."""
 
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 def _integer(text: str) -> int:
-    if not text.strip().lstrip("+-").isdecimal() or not text.isascii():
+    if not _INTEGER.fullmatch(text):
         raise ValueError("an integer")
     return int(text)
 
@@ -148,10 +152,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
 }
 
 _FLAGS: Mapping[str, Flag] = {
-    name: flag
-    for flags in GROUPS.values()
-    for flag in flags
-    for name in (flag.name, *flag.aliases)
+    name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)
 }
 
 
@@ -237,20 +238,29 @@ def server_config(values: Mapping[str, Any], model: ModelConfig) -> ServerConfig
 
 
 def _model_config(values: Mapping[str, Any]) -> ModelConfig:
-    if not values["demo"]:
-        return ModelConfig(name=values["model_name"], base_path=values["model_base_path"])
-    from fastserve import demo
+    if values["demo"]:
+        from fastserve import demo
 
-    return ModelConfig(name=demo.MODEL_NAME, base_path=str(demo.ensure_model()))
+        return ModelConfig(name=demo.MODEL_NAME, base_path=str(demo.base_path()))
+    model = ModelConfig(name=values["model_name"], base_path=values["model_base_path"])
+    if not os.path.isdir(model.base_path):
+        raise ConfigError(
+            f"--model_base_path={model.base_path} is not a directory; it must be one that holds "
+            "one directory a version, as 1/saved_model.pb. To try a demo model, use --demo"
+        )
+    return model
 
 
 def _versions() -> str:
     import importlib.metadata
 
-    from fastserve.servables.runtime import tensorflow_version
+    from fastserve.servables.runtime import load_runtime
 
-    own = importlib.metadata.version("fastserve")
-    return f"TensorFlow ModelServer: fastserve {own}\nTensorFlow Library: {tensorflow_version()}"
+    try:
+        own = importlib.metadata.version("fastserve")
+    except importlib.metadata.PackageNotFoundError:
+        own = "(not installed)"
+    return f"TensorFlow ModelServer: fastserve {own}\nTensorFlow Library: {load_runtime().version}"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -273,8 +283,14 @@ def run(arguments: Sequence[str]) -> int:
         return START_FAILED
 
 
-def main() -> None:
-    """Runs the command line's server and ends the process."""
-    from fastserve.process import leave
+def main() -> NoReturn:
+    """Runs the command line's server and ends the process.
 
-    leave(run(sys.argv[1:]))
+    The process ends without the interpreter's and the libraries' tear-down, which would wait for,
+    or pull memory from under, threads that still load or run a model.
+    """
+    status = run(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -17,28 +17,28 @@ MODEL_NAME = "mnist"
 _LEAST_ACCURACY = 0.95
 
 
-def demo_base_path() -> Path:
+def base_path() -> Path:
     """Returns the demo model's base path, after making the model if this machine has none yet.
 
-    Training needs TensorFlow's Python package and scikit-learn, so it is done in a process of its own.
+    Training needs TensorFlow's Python package and scikit-learn, so it is done in another process.
     Raises ConfigError.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    base_path = cache / "fastserve" / "demo" / MODEL_NAME
-    if not (base_path / "1" / "saved_model.pb").exists():
-        print(f"making the demo model in {base_path} (once; takes a moment)", flush=True)
+    path = cache / "fastserve" / "demo" / MODEL_NAME
+    if not (path / "1" / "saved_model.pb").exists():
+        print(f"making the demo model in {path} (once; takes a moment)", flush=True)
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-        command = [sys.executable, "-m", "fastserve.demo", str(base_path)]
+        command = [sys.executable, "-m", "fastserve.demo", str(path)]
         if subprocess.run(command, env=environment, check=False).returncode != 0:
             raise ConfigError(
                 "the demo model could not be made (see above);"
                 " it needs the extra packages of: pip install 'fastserve[demo]'"
             )
-    return base_path
+    return path
 
 
 def load_digits() -> tuple[Any, Any]:
-    """Returns scikit-learn's handwritten digits as images [1797, 784] of 0 to 1, and their labels."""
+    """Returns scikit-learn's handwritten digits: images [1797, 784] of 0 to 1, and labels."""
     import numpy as np
     from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
 
@@ -55,7 +55,7 @@ def load_digits() -> tuple[Any, Any]:
 
 
 def split_digits() -> tuple[Any, Any, Any, Any]:
-    """Returns training images, held-out images, training labels, held-out labels; always the same."""
+    """Returns training and held-out images, training and held-out labels; always the same."""
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
     images, labels = load_digits()
@@ -65,8 +65,8 @@ def split_digits() -> tuple[Any, Any, Any, Any]:
     return parts
 
 
-def make(base_path: Path) -> None:
-    """Trains, prints the held-out accuracy, and exports version 1 under `base_path`."""
+def make(directory: Path) -> None:
+    """Trains, prints the held-out accuracy, and exports version 1 in `directory`."""
     from sklearn.neural_network import MLPClassifier  # type: ignore[import-untyped]
 
     train, held_out, train_labels, held_out_labels = split_digits()
@@ -76,11 +76,11 @@ def make(base_path: Path) -> None:
     print(f"demo model: held-out accuracy {accuracy:.1%} on {len(held_out)} digits", flush=True)
     if accuracy < _LEAST_ACCURACY:
         raise SystemExit(f"the demo model's accuracy is below {_LEAST_ACCURACY:.0%}")
-    base_path.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=base_path, prefix="making-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=directory, prefix="making-"))
     try:
         _export(classifier, scratch / "model")
-        (scratch / "model").rename(base_path / "1")
+        (scratch / "model").rename(directory / "1")
     finally:
         shutil.rmtree(scratch)
 

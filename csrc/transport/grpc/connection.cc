@@ -119,7 +119,8 @@ void Connection::OnDrainTimer() {
 
 void Connection::SetTimer(std::chrono::milliseconds delay, void (Connection::*task)()) {
   origin_->loop->CancelTimer(timer_);
-  timer_ = origin_->loop->AddTimer(EventLoop::Clock::now() + delay, [this, task] { (this->*task)(); });
+  timer_ =
+      origin_->loop->AddTimer(EventLoop::Clock::now() + delay, [this, task] { (this->*task)(); });
 }
 
 void Connection::Close() { owner_.Remove(*this); }

@@ -11,8 +11,9 @@ namespace fastserve {
 class IoThread;
 
 // One client's socket and the calls on it.
-//   open ──> (drain: no new calls) ──> lingering: all is sent, what still comes is thrown away until
-//   the peer has closed too, for otherwise the kernel might take back what it has not read yet.
+//   open ──> (drain: no new calls) ──> lingering: all is sent, what still comes is thrown away
+//   until the peer has closed too, for otherwise the kernel might take back what it has not read
+//   yet.
 // Threads: those of `owner`, which owns it and is asked to remove it.
 class Connection : private EventLoop::Watcher,
                    private EventLoop::Deferred,

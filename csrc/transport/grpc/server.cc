@@ -74,10 +74,9 @@ Status GrpcServer::Impl::StartThreads() {
 }
 
 void GrpcServer::Impl::Accept(UniqueFd fd, const SocketAddress& peer) {
-  const auto fewest =
-      std::min_element(threads_.begin(), threads_.end(), [](const auto& a, const auto& b) {
-        return a->connections() < b->connections();
-      });
+  const auto fewest = std::min_element(
+      threads_.begin(), threads_.end(),
+      [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
   gate_.Enter();
   (*fewest)->Adopt(std::move(fd), PeerName(peer));
 }

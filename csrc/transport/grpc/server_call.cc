@@ -93,9 +93,8 @@ void ServerCall::End(Status status, Metadata trailing) {
 
 void ServerCall::SendInitialMetadata(Metadata metadata) {
   if (done()) return;
-  OnLoop([metadata = std::move(metadata)](ServerCall& self) {
-    self.ApplyInitialMetadata(metadata);
-  });
+  OnLoop(
+      [metadata = std::move(metadata)](ServerCall& self) { self.ApplyInitialMetadata(metadata); });
 }
 
 void ServerCall::SendMessage(ByteChain message) {
@@ -154,8 +153,8 @@ void ServerCall::TakeMetadata(ByteView name, ByteView value) {
     const size_t end = std::min(value.find(',', begin), value.size());
     std::optional<std::string> bytes = Base64Decode(value.substr(begin, end - begin));
     if (!bytes) {
-      header_error_ = Status::Internal("illegal base64 in the metadata value of \"" +
-                                       std::string(name) + "\"");
+      header_error_ =
+          Status::Internal("illegal base64 in the metadata value of \"" + std::string(name) + "\"");
       return;
     }
     metadata_.emplace_back(name, std::move(*bytes));

@@ -20,9 +20,7 @@ ByteView View(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
-uint8_t* Bytes(ByteView text) {
-  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
-}
+uint8_t* Bytes(ByteView text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); }
 
 // Fields in nghttp2's form; borrows from what it was made of.
 class FieldArray {
@@ -158,8 +156,7 @@ Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
   nghttp2_option_new(&options);
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
-  nghttp2_option_set_stream_reset_rate_limit(options, limits.reset_burst,
-                                             limits.resets_per_second);
+  nghttp2_option_set_stream_reset_rate_limit(options, limits.reset_burst, limits.resets_per_second);
   nghttp2_session_server_new2(&session_, callbacks, this, options);
   nghttp2_option_del(options);
   const nghttp2_settings_entry settings[] = {
@@ -239,8 +236,7 @@ int Http2Session::Take(Http2Stream& stream, ByteView frame_header, size_t bytes)
 void Http2Session::Respond(Http2Stream& stream, std::span<const Http2Field> fields, bool end) {
   const FieldArray array(fields);
   nghttp2_data_provider body{.source = {.ptr = &stream}, .read_callback = &Callbacks::ReadBody};
-  nghttp2_submit_response(session_, stream.id(), array.data(), array.size(),
-                          end ? nullptr : &body);
+  nghttp2_submit_response(session_, stream.id(), array.data(), array.size(), end ? nullptr : &body);
 }
 
 void Http2Session::SendTrailers(Http2Stream& stream, std::span<const Http2Field> fields) {

@@ -24,8 +24,8 @@ Result<SocketAddress> ParseUnixAddress(std::string_view text) {
   auto* name = reinterpret_cast<sockaddr_un*>(&address.storage);
   if (path.empty()) return BadAddress(text, "it names no path");
   if (path.size() >= sizeof(name->sun_path)) {
-    return BadAddress(text, "the path is longer than " +
-                                std::to_string(sizeof(name->sun_path) - 1) + " bytes");
+    return BadAddress(
+        text, "the path is longer than " + std::to_string(sizeof(name->sun_path) - 1) + " bytes");
   }
   name->sun_family = AF_UNIX;
   std::memcpy(name->sun_path, path.data(), path.size());

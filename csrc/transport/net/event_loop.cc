@@ -58,8 +58,8 @@ int EventLoop::WaitMs(std::chrono::milliseconds limit) const {
   auto wait = limit;
   if (!timers_.empty()) {
     // Rounded up: a timer that is not due yet must not make the loop spin.
-    const auto until = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first.when -
-                                                                    Clock::now());
+    const auto until =
+        std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first.when - Clock::now());
     wait = std::clamp(until, std::chrono::milliseconds(0), limit);
   } else if (limit == std::chrono::milliseconds::max()) {
     return -1;

@@ -41,8 +41,8 @@ class ModelConfig:
             raise ConfigError("the model name is empty; no request could name the model")
         if _URI.match(self.base_path):
             raise ConfigError(
-                f"base path {self.base_path} of model {self.name} is a URI; only paths of the local "
-                "file system can be read, so mount or copy the model there"
+                f"base path {self.base_path} of model {self.name} is a URI; only paths of the "
+                "local file system can be read, so mount or copy the model there"
             )
         if not self.base_path.startswith("/"):
             raise ConfigError(

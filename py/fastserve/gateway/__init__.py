@@ -1,5 +1,1 @@
-"""REST over HTTP/1.1."""
-
-from fastserve.gateway.gateway import Gateway
-
-__all__ = ["Gateway"]
+"""The REST API: HTTP/1.1 on the event loop, predictions handed to the native side."""

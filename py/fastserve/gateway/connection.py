@@ -1,34 +1,42 @@
 """One HTTP/1.1 connection of the REST gateway."""
 
+from __future__ import annotations
+
 import asyncio
-import contextlib
-import zlib
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import httptools
 
-from fastserve.gateway.replies import error_body, html_reply, http_reply
+from fastserve.gateway.replies import Reply, error_body, html_reply, render_head
 
-_MAX_INFLATED_BYTES = 100 << 20
-# A client that pipelines more waits until its earlier requests are answered.
 _MAX_PIPELINED = 64
+"""A client that sends more requests ahead waits until its earlier ones are answered."""
+
+_MAX_HEAD_BYTES = 64 * 2**10
+
+Done: TypeAlias = Callable[[Reply], None]
+"""Takes the answer to one request, once; on the event loop's thread."""
 
 
 @dataclass(slots=True)
 class Request:
     """One request, whole."""
 
-    method: str = ""
+    verb: str = ""
     target: bytes = b""
-    origin: bytes = b""
+    origin: str = ""
     gzip: bool = False
     expects_continue: bool = False
     keep_alive: bool = True
+    is_http_1_0: bool = False
     body: bytes = b""
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
+    head_size: int = 0
 
 
 class Handler(Protocol):
@@ -37,51 +45,48 @@ class Handler(Protocol):
     max_body_bytes: int
     draining: bool
 
-    def handle(self, connection: "HttpConnection", request: Request) -> None:
-        """Answers with `connection.answer()`, at once or later."""
+    def handle(self, request: Request, done: Done) -> None:
+        """Has the request answered through `done`, at once or later."""
 
-    def opened(self, connection: "HttpConnection") -> None:
+    def opened(self, connection: HttpConnection) -> None:
         """Called when a client has connected."""
 
-    def closed(self, connection: "HttpConnection") -> None:
+    def closed(self, connection: HttpConnection) -> None:
         """Called when the connection is gone."""
 
 
-def inflate(body: bytes) -> bytes:
-    """Returns a gzip body unpacked; nothing for one that is broken or too large, as upstream does."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        data = unpacker.decompress(body, _MAX_INFLATED_BYTES)
-    except zlib.error:
-        return b""
-    return data if unpacker.eof else b""
-
-
 class HttpConnection(asyncio.Protocol):
-    """Parses requests and writes their answers in order, one at a time. Event-loop thread only."""
+    """Parses requests and writes their answers in order. Event loop's thread only.
+
+    One request at a time is handed to the handler. What cannot be understood is a refusal: it takes
+    its place in the order of answers, and ends the connection.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._parser = httptools.HttpRequestParser(self)
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._request = Request()
-        self._waiting: deque[Request] = deque()
-        self._current: Request | None = None
-        self._refused = False
+        self._waiting: deque[Request | Reply] = deque()
+        self._answering = False
+        self._advancing = False
+        self._deaf = False
+        """Nothing that comes is looked at any more: a refusal, or a last request, came before."""
+        self._reading = True
         self._writable = True
-        self.last_active = 0.0
+        self.last_active = self._loop.time()
 
     @property
     def busy(self) -> bool:
         """Whether a request is being answered or waits for it."""
-        return self._current is not None or bool(self._waiting)
+        return self._answering or bool(self._waiting)
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes over the socket."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        self._touch()
         self._handler.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,15 +97,15 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; a request that is complete is answered."""
-        self._touch()
-        if self._refused:
+        self.last_active = self._loop.time()
+        if self._deaf:
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError:
-            self._refuse(html_reply(501, "Not Implemented"))
+            self._refuse(html_reply(501))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._refuse(html_reply(400, "Bad Request"))
+            self._refuse(html_reply(400))
 
     def pause_writing(self) -> None:
         """The client does not read: no further request is answered for now."""
@@ -109,7 +114,7 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._writable = True
-        self._next()
+        self._advance()
 
     # httptools' callbacks
 
@@ -120,103 +125,131 @@ class HttpConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """The request target, maybe in pieces."""
         self._request.target += url
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Only four headers matter."""
+        self._count_head(len(name) + len(value))
         key = name.lower()
         if key == b"content-encoding":
-            self._request.gzip = b"gzip" in value.lower()
+            self._request.gzip = b"gzip" in value
         elif key == b"origin":
-            self._request.origin = value
+            self._request.origin = value.decode("latin-1")
         elif key == b"expect":
             self._request.expects_continue = value.lower() == b"100-continue"
         elif key == b"content-length" and value.isdigit():
-            self._check_size(int(value))
+            self._check_size(int(value[:19]))
 
     def on_headers_complete(self) -> None:
         """Everything but the body is known."""
         request = self._request
-        request.method = self._parser.get_method().decode()
+        request.verb = self._parser.get_method().decode()
+        request.is_http_1_0 = self._parser.get_http_version() == "1.0"
         request.keep_alive = self._parser.should_keep_alive()
-        if request.expects_continue and not self._refused and self._transport and not self.busy:
+        if request.expects_continue and not self._deaf and self._transport and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        if self._refused:
+        if self._deaf:
             return
-        self._request.chunks.append(body)
-        self._request.size += len(body)
-        self._check_size(self._request.size)
+        request = self._request
+        request.chunks.append(body)
+        request.size += len(body)
+        self._check_size(request.size)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._refused:
+        if self._deaf:
             return
         request = self._request
         request.body = request.chunks[0] if len(request.chunks) == 1 else b"".join(request.chunks)
         request.chunks = []
-        if request.gzip:
-            request.body = inflate(request.body)
+        self._deaf = not request.keep_alive
         self._waiting.append(request)
-        if len(self._waiting) >= _MAX_PIPELINED and self._transport:
+        if len(self._waiting) >= _MAX_PIPELINED and self._transport and self._reading:
             self._transport.pause_reading()
-        self._next()
+            self._reading = False
+        self._advance()
 
     # answering
 
-    def answer(self, reply: bytes, *, close: bool) -> None:
-        """Writes the answer to the current request; any thread but the loop's must not call it."""
-        self._current = None
+    def close(self) -> None:
+        """Closes, after what is written has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _advance(self) -> None:
+        """Hands on requests, in order, until one is not answered at once.
+
+        An answer that comes at once comes from within this loop, not by a call of it from itself.
+        """
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._waiting and not self._answering and self._writable and self._transport:
+            item = self._waiting.popleft()
+            self._answering = True
+            if isinstance(item, Reply):
+                self._write(item, b"")
+            else:
+                self._resume_reading()
+                self._handler.handle(item, self._answer_to(item))
+        self._advancing = False
+
+    def _answer_to(self, request: Request) -> Done:
+        def done(reply: Reply) -> None:
+            if not request.keep_alive or self._handler.draining:
+                self._write(reply, b"Connection: close\r\n")
+            elif request.is_http_1_0:
+                self._write(reply, b"Connection: keep-alive\r\n")
+            else:
+                self._write(reply, b"")
+
+        return done
+
+    def _write(self, reply: Reply, connection: bytes) -> None:
+        """Writes an answer with that header line of the name."""
+        self._answering = False
         if self._transport is None:
             return
-        self._touch()
-        self._transport.write(reply)
-        if close:
+        self.last_active = self._loop.time()
+        head = render_head(reply, connection, time.time())
+        if len(reply.body) < _MAX_HEAD_BYTES:
+            self._transport.write(head + reply.body)
+        else:
+            self._transport.writelines((head, reply.body))
+        if reply.close or connection == b"Connection: close\r\n":
+            self._deaf = True
             self._waiting.clear()
             self._transport.close()
         else:
-            self._next()
+            self._advance()
 
-    def must_close(self, request: Request) -> bool:
-        """Whether the answer to `request` is the last one on this connection."""
-        return not request.keep_alive or self._handler.draining
+    def _resume_reading(self) -> None:
+        if not self._reading and self._transport and len(self._waiting) < _MAX_PIPELINED:
+            self._transport.resume_reading()
+            self._reading = True
 
-    def close(self) -> None:
-        """Closes at once, after what is written has gone out."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _next(self) -> None:
-        # A loop instead of recursion: answers may be written while this runs.
-        if self._current is not None or not self._waiting or not self._writable:
-            return
-        request = self._waiting.popleft()
-        self._current = request
-        if self._transport and len(self._waiting) < _MAX_PIPELINED:
-            with contextlib.suppress(RuntimeError):  # it was not paused
-                self._transport.resume_reading()
-        self._handler.handle(self, request)
+    def _count_head(self, size: int) -> None:
+        self._request.head_size += size
+        if self._request.head_size > _MAX_HEAD_BYTES:
+            self._refuse(html_reply(400))
 
     def _check_size(self, size: int) -> None:
         limit = self._handler.max_body_bytes
-        if size <= limit or self._refused:
+        if size > limit:
+            text = (
+                f"The request's body of {size} bytes or more is longer than the limit of {limit} "
+                "bytes (--rest_max_body_bytes)"
+            )
+            self._refuse(Reply(413, error_body(text), close=True))
+
+    def _refuse(self, reply: Reply) -> None:
+        """Answers what cannot be handled, after the requests before it, and ends the connection."""
+        if self._deaf:
             return
-        body = error_body(
-            f"Request body of {size} bytes is larger than the limit of {limit} bytes"
-            " (--rest_max_body_bytes)"
-        )
-        self._refuse(
-            http_reply(413, "Request Entity Too Large", "application/json", body, close=True)
-        )
-
-    def _refuse(self, reply: bytes) -> None:
-        """Answers what cannot be handled, after which the connection is closed."""
-        self._refused = True
+        self._deaf = True
         self._request.chunks = []
-        if self._transport is not None:
-            self._transport.write(reply)
-            self._transport.close()
-
-    def _touch(self) -> None:
-        self.last_active = asyncio.get_running_loop().time()
+        self._waiting.append(reply)
+        self._advance()

@@ -1,73 +1,102 @@
 """The REST API: HTTP on one side, the native server and the model manager on the other."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import functools
+import itertools
 import socket
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
-from fastserve import _native, protos
-from fastserve.errors import ConfigError, ServingError
-from fastserve.gateway import replies
-from fastserve.gateway.connection import HttpConnection, Request
-from fastserve.gateway.routes import (
-    Route,
-    VersionOverflow,
-    find_route,
-    is_api,
-    request_path,
+from fastserve import protos
+from fastserve.config.server import RestConfig
+from fastserve.errors import (
+    DEADLINE_EXCEEDED,
+    NOT_FOUND,
+    UNIMPLEMENTED,
+    ConfigError,
+    ServingError,
 )
+from fastserve.gateway.connection import Done, HttpConnection, Request
+from fastserve.gateway.replies import Reply, error_body, error_reply, http_status
+from fastserve.gateway.routes import Method, Route, find_route
 from fastserve.services.backend import ModelBackend
 from fastserve.services.json_format import metadata_json, status_json
 from fastserve.services.model_service import model_status
 from fastserve.services.prediction_service import SIGNATURE_DEF, model_metadata
 
-_INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _UNIMPLEMENTED = 3, 4, 12
-# libevent's default, which upstream keeps.
-_IDLE_SECONDS = 50.0
-_SWEEP_SECONDS = 5.0
+_MAX_UNPACKED_BYTES = 100 * 2**20
+"""Longest gzip body, unpacked; TensorFlow Serving's (util/net_http/compression)."""
+
+_INLINE_PACKED_BYTES = 16 * 2**10
+"""Unpacking a longer body would hold up the event loop for longer than a thread hop costs."""
+
+_SWEEP_S = 5.0
+"""Between two looks for connections that have been idle for too long."""
+
+_DRAIN_POLL_S = 0.01
+
+T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A predict whose answer comes later."""
+class JsonPredictor(Protocol):
+    """The native server, as far as REST knows it."""
 
-    connection: HttpConnection
-    request: Request
-    timer: asyncio.TimerHandle | None
+    def predict_json(
+        self,
+        token: int,
+        model: str,
+        version: int | None,
+        label: str | None,
+        body: bytes,
+        timeout_s: float | None,
+    ) -> tuple[int, bytes] | None:
+        """Returns code and body, or None when they come later under `token`."""
+
+    @property
+    def json_completion_fd(self) -> int:
+        """Readable when json_completions() has something."""
+
+    def json_completions(self) -> list[tuple[int, int, bytes]]:
+        """Takes the finished (token, code, body) triples."""
 
 
 class Gateway:
-    """Serves REST on an event loop; everything on the loop's thread."""
+    """Serves REST on an event loop; everything on the loop's thread.
+
+    Predictions are the native side's. What else takes a while is done on the loop's executor.
+    """
 
     def __init__(
-        self,
-        server: _native.Server,
-        backend: ModelBackend,
-        *,
-        max_body_bytes: int,
-        timeout_s: float | None,
+        self, predictor: JsonPredictor, backend: ModelBackend, *, config: RestConfig
     ) -> None:
-        self.max_body_bytes = max_body_bytes
+        self.max_body_bytes = config.max_body_bytes
         self.draining = False
-        self._server = server
+        self._config = config
+        self._timeout_s = config.timeout_s
+        self._predictor = predictor
         self._backend = backend
-        self._timeout_s = timeout_s
         self._connections: set[HttpConnection] = set()
-        self._pending: dict[int, _Pending] = {}
-        self._tokens = 0
+        self._tokens = itertools.count(1)
+        self._pending: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
         self._listener: asyncio.Server | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listens and returns the bound port. Raises ConfigError when the port cannot be had."""
+    async def start(self) -> int:
+        """Listens and returns the bound port. Raises ConfigError when it cannot be had."""
         loop = asyncio.get_running_loop()
+        port = max(0, self._config.port)
         try:
             self._listener = await loop.create_server(
-                lambda: HttpConnection(self), sock=_bind(host, port), backlog=1024
+                lambda: HttpConnection(self), sock=_bind(port), backlog=1024
             )
         except OSError as error:
-            raise ConfigError(f"cannot listen on REST port {port}: {error.strerror}") from None
-        loop.add_reader(self._server.json_completion_fd, self._take_completions)
+            raise ConfigError(
+                f"cannot listen on --rest_api_port={port}: {error.strerror}"
+            ) from error
+        loop.add_reader(self._predictor.json_completion_fd, self._take_completions)
         self._sweep()
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
@@ -82,7 +111,7 @@ class Gateway:
         while self._connections and loop.time() < end:
             for connection in [c for c in self._connections if not c.busy]:
                 connection.close()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_DRAIN_POLL_S)
 
     # Handler of the connections
 
@@ -94,112 +123,109 @@ class Gateway:
         """Forgets a connection."""
         self._connections.discard(connection)
 
-    def handle(self, connection: HttpConnection, request: Request) -> None:
-        """Answers one request, at once or by a completion."""
-        path = request_path(request.target)
-        close = connection.must_close(request)
-        if path is None:
-            connection.answer(replies.html_reply(400, "Bad Request"), close=True)
-        elif request.method not in ("GET", "POST"):
-            self._answer_other_method(connection, request, path)
-        elif not is_api(path):
-            connection.answer(replies.html_reply(404, "Not Found"), close=True)
+    def handle(self, request: Request, done: Done) -> None:
+        """Has a request answered, at once or later."""
+        route = find_route(request.verb, request.target.decode("latin-1"), request.origin)
+        if isinstance(route, Reply):
+            done(route)
+        elif not route.is_text or route.method in (Method.CLASSIFY, Method.REGRESS):
+            done(error_reply(_refusal(route)))
+        elif route.method is not Method.PREDICT:
+            self._beside(functools.partial(self._describe, route), done)
+        elif not request.gzip:
+            self._predict(route, request.body, done)
+        elif len(request.body) <= _INLINE_PACKED_BYTES:
+            self._predict(route, _unpacked(request.body), done)
         else:
-            try:
-                self._answer_api(connection, request, path)
-            except VersionOverflow:
-                connection.answer(replies.reply(_INVALID_ARGUMENT, b"", close), close=close)
-            except ServingError as error:
-                body = replies.error_body(error.message)
-                connection.answer(replies.reply(error.code, body, close), close=close)
+            self._beside(
+                functools.partial(_unpacked, request.body),
+                lambda body: self._predict(route, body, done),
+            )
 
-    def _answer_api(self, connection: HttpConnection, request: Request, path: str) -> None:
-        route = find_route(request.method, path)
-        if route is None:
-            raise ServingError(_INVALID_ARGUMENT, f"Malformed request: {request.method} {path}")
-        if route.verb == "predict":
-            self._predict(connection, request, route)
-            return
-        close = connection.must_close(request)
-        body = self._describe(route).encode()
-        connection.answer(replies.reply(0, body, close), close=close)
+    # Predictions
 
-    def _describe(self, route: Route) -> str:
-        if route.verb in ("classify", "regress"):
-            raise ServingError(_UNIMPLEMENTED, f"{route.verb} is not supported by this server yet")
-        if not route.model:
-            raise ServingError(_INVALID_ARGUMENT, "Missing model name in request.")
-        if route.verb == "metadata":
-            metadata = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
-            _fill_spec(metadata.model_spec, route)
-            return metadata_json(model_metadata(self._backend, metadata))
-        status = protos.GetModelStatusRequest()
-        _fill_spec(status.model_spec, route)
-        return status_json(model_status(self._backend, status))
-
-    def _answer_other_method(self, connection: HttpConnection, request: Request, path: str) -> None:
-        close = connection.must_close(request)
-        if request.method not in ("HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
-            connection.answer(replies.html_reply(501, "Not Implemented"), close=True)
-        elif not is_api(path):
-            connection.answer(replies.html_reply(404, "Not Found"), close=True)
-        elif request.method == "HEAD":
-            connection.answer(replies.bare_reply(400, "Bad Request", close), close=close)
-        elif request.method == "OPTIONS":
-            known = b"http://" in request.origin or b"https://" in request.origin
-            status = (200, "OK") if known else (400, "Bad Request")
-            text = "text/html; charset=ISO-8859-1"
-            connection.answer(replies.http_reply(*status, text, b"", close), close=close)
-        else:
-            body = replies.error_body(f"Malformed request: {request.method} {path}")
-            connection.answer(replies.reply(_INVALID_ARGUMENT, body, close), close=close)
-
-    # predict
-
-    def _predict(self, connection: HttpConnection, request: Request, route: Route) -> None:
-        self._tokens += 1
-        token = self._tokens
-        answer = self._server.predict_json(
-            token, route.model, route.version, route.label, request.body, self._timeout_s
+    def _predict(self, route: Route, body: bytes, done: Done) -> None:
+        token = next(self._tokens)
+        answer = self._predictor.predict_json(
+            token, route.model, route.version, route.label, body, self._timeout_s
         )
         if answer is not None:
-            close = connection.must_close(request)
-            connection.answer(replies.reply(*answer, close), close=close)
+            done(Reply(http_status(answer[0]), answer[1]))
             return
         timer = None
         if self._timeout_s is not None:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(self._timeout_s, self._expire, token)
-        self._pending[token] = _Pending(connection, request, timer)
+        self._pending[token] = (done, timer)
 
     def _take_completions(self) -> None:
-        for token, code, body in self._server.json_completions():
+        for token, code, body in self._predictor.json_completions():
             self._complete(token, code, body)
 
     def _expire(self, token: int) -> None:
-        body = replies.error_body("Timed out waiting for notification")
-        self._complete(token, _DEADLINE_EXCEEDED, body)
+        body = error_body("Timed out waiting for notification")
+        self._complete(token, DEADLINE_EXCEEDED, body)
 
     def _complete(self, token: int, code: int, body: bytes) -> None:
         pending = self._pending.pop(token, None)
         if pending is None:
-            return  # it has timed out
-        if pending.timer is not None:
-            pending.timer.cancel()
-        close = pending.connection.must_close(pending.request)
-        pending.connection.answer(replies.reply(code, body, close), close=close)
+            return  # It has timed out.
+        done, timer = pending
+        if timer is not None:
+            timer.cancel()
+        done(Reply(http_status(code), body))
+
+    # What other threads do
+
+    def _beside(self, task: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Runs a task on another thread, and `then` with its result on the loop's."""
+        future = asyncio.get_running_loop().run_in_executor(None, task)
+        future.add_done_callback(lambda finished: then(finished.result()))
+
+    def _describe(self, route: Route) -> Reply:
+        """Returns status or metadata of a model."""
+        try:
+            if route.method is Method.METADATA:
+                request = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
+                _fill_spec(request.model_spec, route)
+                text = metadata_json(model_metadata(self._backend, request))
+            else:
+                status = protos.GetModelStatusRequest()
+                _fill_spec(status.model_spec, route)
+                text = status_json(model_status(self._backend, status))
+        except ServingError as error:
+            return error_reply(error)
+        return Reply(200, text.encode())
 
     def _sweep(self) -> None:
         """Closes connections that have been idle for long."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _IDLE_SECONDS
+        oldest = loop.time() - self._config.idle_timeout_s
         for connection in [c for c in self._connections if not c.busy]:
             if connection.last_active < oldest:
                 connection.close()
-        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
+        loop.call_later(_SWEEP_S, self._sweep)
 
 
-def _fill_spec(spec: "protos.ModelSpec", route: Route) -> None:
+def _refusal(route: Route) -> ServingError:
+    """Returns the error of a request that cannot reach a model."""
+    if not route.is_text:
+        # Names of models are text, so there is none of this name; what a client sent is echoed.
+        return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
+    return ServingError(UNIMPLEMENTED, f"{route.method.value} is not supported by this server yet")
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Returns a gzip body unpacked; nothing for a broken or too large one, as upstream does."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        data = unpacker.decompress(body, _MAX_UNPACKED_BYTES)
+    except zlib.error:
+        return b""
+    return data if unpacker.eof else b""
+
+
+def _fill_spec(spec: protos.ModelSpec, route: Route) -> None:
     spec.name = route.model
     if route.version is not None:
         spec.version.value = route.version
@@ -207,17 +233,17 @@ def _fill_spec(spec: "protos.ModelSpec", route: Route) -> None:
         spec.version_label = route.label
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Returns a listening socket for both families, or for IPv4 where there is no IPv6."""
-    try:
-        listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    except OSError:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        host = "0.0.0.0"
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bind(port: int) -> socket.socket:
+    """Returns a bound socket for both families, or for IPv4 where there is no IPv6."""
     with contextlib.ExitStack() as on_failure:
-        on_failure.callback(listener.close)
+        try:
+            listener = on_failure.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            host = "::"
+        except OSError:
+            listener = on_failure.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            host = "0.0.0.0"
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         on_failure.pop_all()
     return listener

@@ -1,92 +1,116 @@
-"""HTTP replies as TensorFlow Serving words them (util/net_http, http_server.cc)."""
+"""HTTP replies: status lines, bodies of errors, bytes on the wire."""
 
+from __future__ import annotations
+
+import functools
 import time
-from email.utils import formatdate
+from dataclasses import dataclass
+from typing import Final
 
-_JSON = "application/json"
+from fastserve.errors import ServingError
 
-# gRPC code -> HTTP status and reason, as upstream sends them.
-HTTP_STATUS = {
-    0: (200, "OK"),
-    1: (499, "Client Error"),
-    2: (500, "Internal Server Error"),
-    3: (400, "Bad Request"),
-    4: (504, "Gateway Time-out"),
-    5: (404, "Not Found"),
-    6: (409, "Conflict"),
-    7: (403, "Forbidden"),
-    8: (429, "Client Error"),
-    9: (400, "Bad Request"),
-    10: (409, "Conflict"),
-    11: (400, "Bad Request"),
-    12: (501, "Not Implemented"),
-    13: (500, "Internal Server Error"),
-    14: (503, "Service Unavailable"),
-    15: (500, "Internal Server Error"),
-    16: (401, "Unauthorized"),
+JSON: Final = b"application/json"
+HTML: Final = b"text/html"
+DEFAULT_TYPE: Final = b"text/html; charset=ISO-8859-1"
+"""What the HTTP library of TensorFlow Serving says of a reply that states no type."""
+
+_REASONS: Final = {
+    200: b"OK",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    409: b"Conflict",
+    413: b"Request Entity Too Large",
+    429: b"Client Error",
+    499: b"Client Error",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    504: b"Gateway Time-out",
 }
 
-_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"} | {
-    code: f"\\u{code:04X}" for code in range(0x20)
-} | {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}  # fmt: skip
+_HTTP_STATUS: Final = (
+    *(200, 499, 500, 400, 504, 404, 409, 403, 429),
+    *(400, 409, 400, 501, 500, 503, 500, 401),
+)
+"""HTTP status of each canonical code; the index is the code's number."""
+
+_ESCAPES: Final = {i: f"\\u{i:04X}" for i in range(0x20)} | {
+    **{ord('"'): '\\"', ord("\\"): "\\\\", 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"},
+}
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
 
 
-class _Clock:
-    """The Date header, made once a second."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, before it is known how the connection goes on."""
 
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = ""
-
-    def __call__(self) -> str:
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._text = formatdate(now, usegmt=True)
-        return self._text
+    status: int
+    body: bytes = b""
+    content_type: bytes = JSON
+    bare: bool = False
+    """Neither a body nor its length: an answer to HEAD."""
+    close: bool = False
+    """The connection ends with it."""
 
 
-_date = _Clock()
+def http_status(code: int) -> int:
+    """Returns the HTTP status of a gRPC status code's number."""
+    return _HTTP_STATUS[code] if 0 <= code < len(_HTTP_STATUS) else 500
 
 
 def error_body(message: str) -> bytes:
-    """Returns {"error": message} in upstream's layout."""
-    text = message.translate(_ESCAPES)
-    return f'{{\n    "error": "{text}"\n}}'.encode(errors="surrogateescape")
+    """Returns a message as the JSON body of an error.
+
+    Bytes that are no UTF-8, as a URL may hold, pass through; so the body need not be UTF-8 either.
+    """
+    escaped = message.translate(_ESCAPES).encode("utf-8", "surrogateescape")
+    return b'{\n    "error": "' + escaped + b'"\n}'
 
 
-def reply(code: int, body: bytes, close: bool) -> bytes:
-    """Returns a JSON reply for a gRPC code."""
-    status, reason = HTTP_STATUS[code]
-    return http_reply(status, reason, _JSON, body, close)
+def error_reply(error: ServingError) -> Reply:
+    """Returns the reply that tells of an error."""
+    return Reply(http_status(error.code), error_body(error.message))
 
 
-def http_reply(status: int, reason: str, content_type: str, body: bytes, close: bool) -> bytes:
-    """Returns a whole reply."""
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nDate: {_date()}\r\n"
-        f"Content-Length: {len(body)}\r\n{_closing(close)}\r\n"
+@functools.cache
+def html_reply(status: int, *, bare: bool = False) -> Reply:
+    """Returns the page for what the API has no JSON answer to; it closes the connection."""
+    reason = _REASONS[status]
+    body = (b"<HTML><HEAD>\n<TITLE>%d %b</TITLE>\n</HEAD><BODY>\n<H1>%b</H1>\n</BODY></HTML>\n") % (
+        status,
+        reason,
+        reason,
     )
-    return head.encode() + body
+    return Reply(status, b"" if bare else body, HTML, bare=bare, close=True)
 
 
-def bare_reply(status: int, reason: str, close: bool) -> bytes:
-    """Returns the reply to a HEAD: no body and no length."""
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nContent-Type: {_JSON}\r\nDate: {_date()}\r\n"
-        f"{_closing(close)}\r\n"
-    )
-    return head.encode()
+@functools.cache
+def _head(status: int, content_type: bytes, close: bool) -> bytes:
+    line = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (status, _REASONS[status], content_type)
+    return line + b"Connection: close\r\n" if close else line
 
 
-def html_reply(status: int, reason: str) -> bytes:
-    """Returns the HTTP library's own page, after which the connection is closed."""
-    body = (
-        f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n"
-        f"<H1>{reason}</H1>\n</BODY></HTML>\n"
-    ).encode()
-    return http_reply(status, reason, "text/html", body, close=True)
+@functools.lru_cache(maxsize=2)
+def _date_line(second: int) -> bytes:
+    t = time.gmtime(second)
+    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year} {clock} GMT\r\n".encode()
 
 
-def _closing(close: bool) -> str:
-    return "Connection: close\r\n" if close else ""
+def render_head(reply: Reply, connection: bytes, now: float) -> bytes:
+    """Returns status line and headers, up to the body.
+
+    `connection`: that header's line, or b""; not looked at where the reply itself closes.
+    """
+    head = _head(reply.status, reply.content_type, reply.close) + _date_line(int(now))
+    if not reply.bare:
+        head += b"Content-Length: %d\r\n" % len(reply.body)
+    return head + b"\r\n" if reply.close else head + connection + b"\r\n"

@@ -1,73 +1,123 @@
-"""URLs of the REST API, by upstream's rules (model_servers/http_rest_api_handler.cc)."""
+"""What a URL asks for."""
 
+from __future__ import annotations
+
+import functools
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote
+from enum import Enum
+from urllib.parse import unquote_to_bytes
 
-INT64_MAX = 2**63 - 1
+from fastserve.errors import INVALID_ARGUMENT, ServingError
+from fastserve.gateway.replies import DEFAULT_TYPE, Reply, error_reply, html_reply
 
-# As RFC 3986 has it; anything else is not a request target.
+_MAX_VERSION = 2**63 - 1
+
+_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})"
 _URI = re.compile(
-    r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*)?"
-    r"((?:%[0-9A-Fa-f]{2}|[A-Za-z0-9\-._~!$&'()*+,;=:@/])*"
-    r"(?:\?(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9\-._~!$&'()*+,;=:@/?])*)?"
-    r"(?:#(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9\-._~!$&'()*+,;=:@/?])*)?)",
-    re.ASCII,
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?"
+    rf"((?:/{_CHARACTER}*|\*)?(?:\?(?:{_CHARACTER}|\?)*)?(?:#(?:{_CHARACTER}|\?)*)?)"
 )
-_API = re.compile(r"/v1/.*", re.IGNORECASE | re.ASCII)
-_SPEC = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
+"""An absolute path or a whole URI; the group is path, query and fragment."""
+
+_VERSION_OR_LABEL = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _POST = re.compile(
-    rf"/v1/models/(?P<model>[^/:]+){_SPEC}:(?P<verb>classify|regress|predict)",
-    re.IGNORECASE | re.ASCII,
+    rf"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)", re.IGNORECASE
 )
-_GET = re.compile(
-    rf"/v1/models(?:/(?P<model>[^/:]+))?{_SPEC}(?:/(?P<verb>metadata))?",
-    re.IGNORECASE | re.ASCII,
-)
+_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", re.IGNORECASE)
+
+_ALLOWED = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))
+
+
+class Method(Enum):
+    """What is asked of a model."""
+
+    PREDICT = "predict"
+    CLASSIFY = "classify"
+    REGRESS = "regress"
+    STATUS = "status"
+    METADATA = "metadata"
+
+
+_POST_METHODS = {
+    method.value: method for method in (Method.PREDICT, Method.CLASSIFY, Method.REGRESS)
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a URL asks for."""
+    """A request to a model. Name and label hold undecodable bytes as lone surrogates."""
 
-    verb: str
-    """predict, classify, regress, metadata or status; an upper-case verb stays as it is."""
+    method: Method
     model: str
-    version: int | None
-    label: str | None
+    version: int | None = None
+    label: str | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether name and label are UTF-8, as those of every served model are."""
+        try:
+            (self.model + (self.label or "")).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
 
 
-class VersionOverflow(Exception):
-    """The version is a number beyond int64."""
+@functools.lru_cache(maxsize=256)
+def find_route(verb: str, target: str, origin: str = "") -> Route | Reply:
+    """Returns what a request line asks for, or the reply to one that asks for nothing there is.
+
+    `origin` is that header of an OPTIONS request, whose answer depends on nothing else.
+    """
+    if verb not in _ALLOWED:
+        return html_reply(501)
+    bare = verb == "HEAD"
+    uri = _URI.fullmatch(target)
+    if uri is None:
+        return html_reply(400, bare=bare)
+    path = uri[1]
+    if path[:4].lower() != "/v1/":
+        return html_reply(404, bare=bare)
+    if bare:
+        return Reply(400, bare=True)
+    if verb == "OPTIONS":
+        allowed = "http://" in origin or "https://" in origin
+        return Reply(200 if allowed else 400, content_type=DEFAULT_TYPE)
+    return _api_route(verb, path) or _invalid(f"Malformed request: {verb} {path}")
 
 
-def request_path(target: bytes) -> str | None:
-    """Returns path, query and fragment of a request target; None when it is no valid URI."""
-    try:
-        match = _URI.fullmatch(target.decode("ascii"))
-    except UnicodeDecodeError:
-        return None
-    return match[1] if match else None
+def _api_route(verb: str, path: str) -> Route | Reply | None:
+    if verb == "POST" and (match := _POST.fullmatch(path)):
+        model, version, label, name = match.groups()
+        # The match ignores case; the method's name does not.
+        return _route(_POST_METHODS[name], model, version, label) if name in _POST_METHODS else None
+    if verb == "GET" and (match := _GET.fullmatch(path)):
+        model, version, label, metadata = match.groups()
+        method = Method.METADATA if metadata == "metadata" else Method.STATUS
+        return _route(method, model, version, label)
+    return None
 
 
-def is_api(path: str) -> bool:
-    """Whether the REST API answers for this path; anything else is a plain 404."""
-    return _API.fullmatch(path) is not None
+def _route(
+    method: Method, model: str | None, version: str | None, label: str | None
+) -> Route | Reply:
+    if version is not None:
+        version = version.lstrip("0") or "0"
+        if len(version) > len(str(_MAX_VERSION)) or int(version) > _MAX_VERSION:
+            return Reply(400)
+    if model is None:
+        return _invalid("Missing model name in request.")
+    return Route(
+        method,
+        _decoded(model),
+        None if version is None else int(version),
+        None if label is None else _decoded(label),
+    )
 
 
-def find_route(method: str, path: str) -> Route | None:
-    """Returns what is asked for; None for a malformed request. Raises VersionOverflow."""
-    pattern = {"POST": _POST, "GET": _GET}.get(method)
-    match = pattern.fullmatch(path) if pattern else None
-    if match is None:
-        return None
-    verb = match["verb"] or "status"
-    if method == "POST" and verb != verb.lower():
-        return None
-    if method == "GET" and verb != "metadata":
-        verb = "status"
-    version = int(match["version"]) if match["version"] else None
-    if version is not None and version > INT64_MAX:
-        raise VersionOverflow
-    label = unquote(match["label"], errors="replace") if match["label"] else None
-    return Route(verb, unquote(match["model"] or "", errors="replace"), version, label)
+def _decoded(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def _invalid(message: str) -> Reply:
+    return error_reply(ServingError(INVALID_ARGUMENT, message))

@@ -1,237 +1,297 @@
-"""Loads and unloads versions as they are aspired to, and publishes what can serve."""
+"""Carries out the version lifecycle of all models."""
 
-import contextlib
-import ctypes
+from __future__ import annotations
+
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Generic, TypeVar
 
-import grpc
-
-from fastserve.errors import ServingError
-from fastserve.manager.policy import ActionKind, VersionView, availability_preserving
-from fastserve.servables import Servable
+from fastserve.config.server import LoadConfig
+from fastserve.errors import CANCELLED, INTERNAL, ServingError
+from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
+from fastserve.manager.scheduling import Scheduler, trim_memory
+from fastserve.routing.table import RoutingTable
+from fastserve.servables.loader import LoadedServable, Loader
 from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
-_CANCELLED = grpc.StatusCode.CANCELLED.value[0]
-_NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
-_INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
-
-S = TypeVar("S", bound=Servable)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadRetries:
-    """How often a failed load is tried again, and after which pause."""
-
-    count: int = 5
-    interval_s: float = 60.0
+_UNLOAD_REPORT_S = 30.0
 
 
 @dataclass(slots=True)
-class _Version(Generic[S]):
-    """One version of one model, from the moment it was aspired to."""
+class _Version:
+    """One instance of a version: forwards from START to END. Guarded by the manager's lock."""
 
     model: str
-    number: int
-    path: Path
+    version: int
+    path: str
     state: VersionState = VersionState.START
     aspired: bool = True
+    attempts: int = 0
+    servable: LoadedServable | None = None
     error: ServingError | None = None
-    servable: S | None = None
-    attempted: threading.Event = field(default_factory=threading.Event)
-    unaspired: threading.Event = field(default_factory=threading.Event)
+    """Of the last attempt; shown once the version has ended."""
+    cancel_retry: Callable[[], None] | None = None
+    """Set while it waits for its next attempt."""
+    leaving: bool = False
+    """Its servable is being given up: only a new instance can be wanted again."""
 
     def __str__(self) -> str:
-        return f"{{name: {self.model} version: {self.number}}}"
+        return f"{{name: {self.model} version: {self.version}}}"
+
+    def status(self) -> VersionStatus:
+        error = self.error if self.state is VersionState.END else None
+        return VersionStatus(
+            version=self.version,
+            state=self.state,
+            error_code=error.code if error else 0,
+            error_message=error.message if error else "",
+        )
 
 
-class ModelManager(Generic[S]):
-    """Keeps every model at its aspired versions.
+@dataclass(slots=True)
+class _Model:
+    """One model. Guarded by the manager's lock."""
 
-    `load(model, version, path)` loads a version and may block; `publish(servables)` replaces the routing
-    table. Loads and unloads have threads of their own, so none waits for another kind. Any thread.
+    aspired: Mapping[int, str] = field(default_factory=dict)
+    """Version -> path, as last wanted."""
+    versions: dict[int, _Version] = field(default_factory=dict)
+    """The last instance of every version ever seen."""
+
+
+class ModelManager:
+    """Loads and unloads versions so that what is aspired gets served.
+
+    A new version serves before an old one leaves, and a failed one does not push the old one out.
+    Loads and unloads each run on a thread of their own, so none waits for another. A version that
+    is wanted again while it still serves stays; TensorFlow Serving would unload it first.
+
+    Any thread. Nothing but wait_until_started() blocks.
     """
 
     def __init__(
         self,
-        load: Callable[[str, int, Path], S],
-        publish: Callable[[Sequence[S]], None],
+        loader: Loader,
+        publish: Callable[[RoutingTable], None],
         *,
-        retries: LoadRetries,
-        load_threads: int = 2,
+        config: LoadConfig,
+        scheduler: Scheduler,
     ) -> None:
-        self._load = load
+        """`publish` makes a table the one in force; it is called with the manager's lock held."""
+        self._loader = loader
         self._publish = publish
-        self._retries = retries
+        self._config = config
+        self._scheduler = scheduler
         self._lock = threading.RLock()
-        self._models: dict[str, dict[int, _Version[S]]] = {}
-        self._loaders = ThreadPoolExecutor(load_threads, "load")
-        self._unloaders = ThreadPoolExecutor(1, "unload")
+        self._changed = threading.Condition(self._lock)
+        self._models: dict[str, _Model] = {}
+        self._table = RoutingTable()
+        self._stopped = False
 
-    # What the services and the gateway ask.
+    # What is wanted.
 
-    def model_version_states(self, name: str) -> Sequence[VersionStatus]:
-        """Returns the last state of every version ever aspired to."""
+    def set_aspired(self, name: str, versions: Mapping[int, str]) -> None:
+        """Replaces the set of versions (number -> path) that should be served of a model."""
         with self._lock:
-            return [_status(version) for version in self._models.get(name, {}).values()]
-
-    def find_servable(self, name: str, version: int | None, label: str | None) -> ServableInfo:
-        """Returns the version that answers such a request. Raises ServingError."""
-        if label is not None:
-            raise ServingError(_INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
-        with self._lock:
-            versions = self._models.get(name, {}).values()
-            ready = {v.number: v for v in versions if v.state is VersionState.AVAILABLE}
-            found = ready.get(max(ready, default=-1) if version is None else version)
-            if found is None or found.servable is None:
-                what = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-                raise ServingError(_NOT_FOUND, f"Servable not found for request: {what}")
-            signatures = found.servable.signature_def_map
-        return ServableInfo(name=name, version=found.number, signature_def_map=signatures)
-
-    # What the source says.
-
-    def aspire(self, model: str, versions: Mapping[int, Path]) -> None:
-        """Takes in the whole set of wanted versions of a model; those left out are unloaded."""
-        with self._lock:
-            tracked = self._models.setdefault(model, {})
-            for number, version in tracked.items():
-                if number not in versions:
-                    self._unaspire(version)
-            for number, path in versions.items():
-                known = tracked.get(number)
-                if known is None or (not known.aspired and known.state is VersionState.END):
-                    tracked[number] = _Version(model, number, path)
-                elif not known.aspired and known.state is VersionState.AVAILABLE:
-                    known.aspired = True
-                    known.unaspired.clear()
-                # One that is loading or unloading ends first; the next look aspires to it again.
-            self._reconcile(model)
-
-    def wait_attempted(self, model: str, is_stopping: Callable[[], bool]) -> None:
-        """Waits until each aspired version has been loaded or has failed once."""
-        with self._lock:
-            versions = list(self._models.get(model, {}).values())
-        for version in versions:
-            while not version.attempted.wait(0.1):
-                if is_stopping():
-                    return
+            if self._stopped:
+                return
+            model = self._models.setdefault(name, _Model())
+            if model.aspired == versions:
+                return
+            model.aspired = dict(versions)
+            self._reconcile(name, model)
 
     def stop(self) -> None:
-        """Gives up loads that wait for a retry; what is loaded stays."""
+        """Starts no more loads and unloads, and ends every wait."""
         with self._lock:
-            for versions in self._models.values():
-                for version in versions.values():
-                    version.unaspired.set()
-        self._loaders.shutdown(wait=False, cancel_futures=True)
-        self._unloaders.shutdown(wait=False, cancel_futures=True)
+            self._stopped = True
+            for model in self._models.values():
+                for version in model.versions.values():
+                    self._stop_retrying(version)
+            self._changed.notify_all()
 
-    # Carrying it out; under the lock unless said otherwise.
+    # What there is: the ModelBackend.
 
-    def _unaspire(self, version: _Version[S]) -> None:
-        version.aspired = False
-        version.unaspired.set()
+    def model_version_states(self, name: str) -> Sequence[VersionStatus]:
+        """Returns every version of a model that was ever tracked; empty for an unknown model."""
+        with self._lock:
+            model = self._models.get(name)
+            return [version.status() for version in model.versions.values()] if model else []
+
+    def find_servable(self, name: str, version: int | None, label: str | None) -> ServableInfo:
+        """Returns the version that a request is answered by. Raises ServingError."""
+        with self._lock:
+            found = self._table.find(name, version, label)
+            return ServableInfo(
+                name=found.name,
+                version=found.version,
+                signature_def_map=found.signature_def_map,
+            )
+
+    def wait_until_started(self, names: Sequence[str]) -> Mapping[str, VersionStatus] | None:
+        """Waits until each model has a version that serves, or its highest one has failed.
+
+        Returns the failed versions by model; None when stop() came first.
+        """
+        with self._lock:
+            while not self._stopped:
+                outcomes = {name: start_outcome(self.model_version_states(name)) for name in names}
+                if all(outcomes.values()):
+                    return {
+                        name: status
+                        for name, status in outcomes.items()
+                        if status is not None and status.state is VersionState.END
+                    }
+                self._changed.wait()
+            return None
+
+    # The lifecycle. Every method below holds the lock, or takes it where a thread begins.
+
+    def _reconcile(self, name: str, model: _Model) -> None:
+        """Marks what is aspired, begins what is new, and acts until nothing is left to do."""
+        for version in model.versions.values():
+            if version.aspired and version.version not in model.aspired:
+                version.aspired = False
+                self._drop_waiting(version)
+        for number, path in model.aspired.items():
+            existing = model.versions.get(number)
+            if existing is None or (existing.state is VersionState.END and not existing.aspired):
+                model.versions[number] = _Version(name, number, path)
+            elif not existing.leaving:
+                existing.aspired = True
+        while not self._stopped and (action := self._next_action(model)) is not None:
+            what, number = action
+            (self._load if what is Action.LOAD else self._unload)(model.versions[number])
+        self._changed.notify_all()
+
+    @staticmethod
+    def _next_action(model: _Model) -> tuple[Action, int] | None:
+        return next_action(
+            VersionView(v.version, v.state, v.aspired) for v in model.versions.values()
+        )
+
+    def _drop_waiting(self, version: _Version) -> None:
+        """Ends a version that is not wanted any more and that no thread is busy with."""
         if version.state is VersionState.START:
-            version.state = VersionState.END
+            self._end(version, ServingError(CANCELLED, "Loading of servable cancelled"))
+        elif self._stop_retrying(version):
+            self._end(version, version.error)
 
-    def _reconcile(self, model: str) -> None:
-        tracked = self._models[model]
-        while True:
-            views = {n: VersionView(v.state, v.aspired) for n, v in tracked.items()}
-            action = availability_preserving(views)
-            if action is None:
-                return
-            version = tracked[action.version]
-            if action.kind is ActionKind.LOAD:
-                version.state = VersionState.LOADING
-                self._loaders.submit(self._run_load, version)
-            else:
-                version.state = VersionState.UNLOADING
-                self._publish_available()
-                self._unloaders.submit(self._run_unload, version)
+    @staticmethod
+    def _stop_retrying(version: _Version) -> bool:
+        if version.cancel_retry is None:
+            return False
+        version.cancel_retry()
+        version.cancel_retry = None
+        return True
 
-    def _publish_available(self, extra: S | None = None) -> None:
-        servables = [
-            version.servable
-            for versions in self._models.values()
-            for version in versions.values()
-            if version.state is VersionState.AVAILABLE and version.servable is not None
-        ]
-        self._publish(servables if extra is None else [*servables, extra])
+    def _load(self, version: _Version) -> None:
+        _LOGGER.info("Loading servable version %s", version)
+        version.state = VersionState.LOADING
+        self._attempt(version)
 
-    def _run_load(self, version: _Version[S]) -> None:
-        """On a loader thread, without the lock."""
+    def _attempt(self, version: _Version) -> None:
+        version.attempts += 1
+        task = functools.partial(self._run_load, version)
+        self._scheduler.spawn(f"load-{version.model}-{version.version}", task)
+
+    def _run_load(self, version: _Version) -> None:
+        """The body of a loading thread."""
         try:
-            servable = self._load_with_retries(version)
+            servable = self._loader.load(version.model, version.version, version.path)
         except ServingError as error:
-            self._end(version, error)
+            failure = error
+        except Exception as error:  # A fault of ours must not leave the version LOADING for ever.
+            _LOGGER.exception("Loading servable: %s", version)
+            failure = ServingError(INTERNAL, f"{type(error).__name__}: {error}")
+        else:
+            with self._lock:
+                self._loaded(version, servable)
             return
         with self._lock:
-            if version.aspired:
-                version.servable = servable
-                # Available only once it can be looked up.
-                self._publish_available(extra=servable)
-                version.state = VersionState.AVAILABLE
-                version.attempted.set()
-                _log.info("Successfully loaded servable version %s", version)
-                self._reconcile(version.model)
-                return
-        servable.release()
-        self._end(version, ServingError(_CANCELLED, "Loading of servable cancelled"))
+            self._load_failed(version, failure)
 
-    def _load_with_retries(self, version: _Version[S]) -> S:
-        """On a loader thread, without the lock. Raises the last ServingError."""
-        for attempt in range(self._retries.count + 1):
-            try:
-                return self._load(version.model, version.number, version.path)
-            except ServingError as error:
-                _log.error("Loading servable: %s failed: %s", version, error.message)
-                version.attempted.set()
-                version.error = error
-                if attempt == self._retries.count or version.unaspired.wait(
-                    self._retries.interval_s
-                ):
-                    raise
-                _log.info("Retrying of Loading servable: %s retry: %d", version, attempt + 1)
-        raise AssertionError("unreachable")
+    def _loaded(self, version: _Version, servable: LoadedServable) -> None:
+        version.servable = servable
+        version.error = None
+        if not version.aspired or self._stopped:
+            version.error = ServingError(CANCELLED, "Loading of servable cancelled")
+            _LOGGER.info("Unloading just-loaded servable version %s", version)
+            self._release(version)
+            return
+        self._publish_with(version)
+        version.state = VersionState.AVAILABLE
+        _LOGGER.info("Successfully loaded servable version %s", version)
+        self._reconcile_model_of(version)
 
-    def _run_unload(self, version: _Version[S]) -> None:
-        """On the unloader thread, without the lock."""
-        if version.servable is not None:
-            version.servable.release()
-            while not version.servable.wait_unloaded(3600.0):
-                _log.warning("requests still hold %s an hour after it was unloaded", version)
-            version.servable = None
-        _return_freed_memory()
-        _log.info("Done unloading servable version %s", version)
-        self._end(version, None)
+    def _load_failed(self, version: _Version, error: ServingError) -> None:
+        version.error = error
+        _LOGGER.error("Loading servable: %s failed: %s", version, error)
+        if not version.aspired or self._stopped:
+            self._end(version, error)
+        elif version.attempts <= self._config.max_retries:
+            retry = functools.partial(self._retry, version)
+            delay = max(0.0, self._config.retry_interval_s)
+            version.cancel_retry = self._scheduler.call_later(delay, retry)
+        else:
+            if self._config.max_retries > 0:
+                _LOGGER.error(
+                    "Loading servable: %s exhausted max_num_retries: %d",
+                    *(version, self._config.max_retries),
+                )
+            self._end(version, error)
+        self._reconcile_model_of(version)
 
-    def _end(self, version: _Version[S], error: ServingError | None) -> None:
+    def _retry(self, version: _Version) -> None:
         with self._lock:
-            version.error = error
-            version.state = VersionState.END
-            version.attempted.set()
-            self._reconcile(version.model)
+            if version.cancel_retry is None:  # Cancelled while the timer fired.
+                return
+            version.cancel_retry = None
+            _LOGGER.info("Retrying of Loading servable: %s retry: %d", version, version.attempts)
+            self._attempt(version)
 
+    def _unload(self, version: _Version) -> None:
+        _LOGGER.info("Quiescing servable version %s", version)
+        version.state = VersionState.UNLOADING
+        self._publish_with(None)
+        self._release(version)
 
-def _status(version: _Version[S]) -> VersionStatus:
-    failure = version.error if version.state is VersionState.END else None
-    return VersionStatus(
-        version=version.number,
-        state=version.state,
-        error_code=failure.code if failure else 0,
-        error_message=failure.message if failure else "",
-    )
+    def _release(self, version: _Version) -> None:
+        version.leaving = True
+        task = functools.partial(self._run_unload, version)
+        self._scheduler.spawn(f"unload-{version.model}-{version.version}", task)
 
+    def _run_unload(self, version: _Version) -> None:
+        """The body of an unloading thread: waits for the requests in flight."""
+        servable = version.servable
+        assert servable is not None
+        servable.release()
+        while not servable.wait_unloaded(_UNLOAD_REPORT_S):
+            _LOGGER.info("Servable version %s still answers requests", version)
+        version.servable = servable = None
+        trim_memory()
+        with self._lock:
+            _LOGGER.info("Done unloading servable version %s", version)
+            self._end(version, version.error)
+            self._reconcile_model_of(version)
 
-def _return_freed_memory() -> None:
-    """Gives what a freed session left in the C library's heap back to the system."""
-    with contextlib.suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
+    def _end(self, version: _Version, error: ServingError | None) -> None:
+        version.state = VersionState.END
+        version.error = error
+
+    def _reconcile_model_of(self, version: _Version) -> None:
+        self._reconcile(version.model, self._models[version.model])
+
+    def _publish_with(self, loaded: _Version | None) -> None:
+        """Publishes the table of all available versions, and of one that is about to be."""
+        table: dict[str, dict[int, LoadedServable]] = {}
+        for name, model in self._models.items():
+            for number, version in model.versions.items():
+                serves = version.state is VersionState.AVAILABLE or version is loaded
+                if serves and version.servable is not None:
+                    table.setdefault(name, {})[number] = version.servable
+        self._table = RoutingTable(table)
+        self._publish(self._table)

@@ -1,5 +1,1 @@
-"""Loads one version of one model."""
-
-from fastserve.servables.loader import Loader, Servable, tensorflow_directory
-
-__all__ = ["Loader", "Servable", "tensorflow_directory"]
+"""Loads one version of a model into the native runtime."""

@@ -1,68 +1,80 @@
-"""Loads SavedModels through TensorFlow's C library."""
+"""Loads versions; what the manager knows of a loader and of what it returns."""
 
-import importlib.util
-import os
-from pathlib import Path
+from __future__ import annotations
+
 from typing import Protocol
 
 from fastserve import _native
-from fastserve.errors import ConfigError, ServingError
+from fastserve.config.server import SessionConfig
+from fastserve.errors import ServingError
+from fastserve.servables.runtime import load_runtime
 
 
-class Servable(Protocol):
-    """A loaded version, as the manager handles it; `_native.Servable` is one."""
+class LoadedServable(Protocol):
+    """A version that can run. Any thread."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version's number."""
+        ...
 
     @property
     def signature_def_map(self) -> bytes:
         """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
+        ...
 
     def release(self) -> None:
-        """Gives up the manager's reference."""
+        """Gives it up; its memory is freed when the requests in flight are done too."""
+        ...
 
     def wait_unloaded(self, timeout_s: float) -> bool:
-        """Waits until its memory is free; False when that took longer."""
+        """Waits, after release(), until memory is freed; False when that took longer."""
+        ...
 
 
-def tensorflow_directory() -> str:
-    """Returns where the `tensorflow` package is installed, without importing it.
+class Loader(Protocol):
+    """Makes a version run. Any thread; blocks as long as it takes."""
 
-    Raises ConfigError when it is not.
-    """
-    spec = importlib.util.find_spec("tensorflow")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("the tensorflow package is not installed; pip install tensorflow")
-    return spec.submodule_search_locations[0]
+    def load(self, name: str, version: int, path: str) -> LoadedServable:
+        """Loads the version that lies in `path`. Raises ServingError."""
+        ...
 
 
-class Loader:
-    """Loads versions into one TensorFlow library. Any thread."""
+class SavedModelLoader:
+    """Loads SavedModels into TensorFlow."""
 
-    def __init__(self, tags: tuple[str, ...], config_proto: bytes) -> None:
-        """Opens TensorFlow's library, which takes some tenths of a second. Raises ConfigError."""
-        # TensorFlow logs to stderr when it likes; errors are told by the manager.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    def __init__(self, *, tags: tuple[str, ...], session: SessionConfig) -> None:
         self._tags = tags
-        self._config_proto = config_proto
-        try:
-            self._runtime = _native.Runtime.load(tensorflow_directory())
-        except _native.NativeError as error:
-            raise ConfigError(error.message) from None
+        self._config_proto = _config_proto(session)
 
-    @property
-    def tensorflow_version(self) -> str:
-        """As "2.21.0"."""
-        return self._runtime.version
-
-    def load(self, name: str, version: int, path: Path) -> _native.Servable:
-        """Loads a version directory; blocks until it can run. Raises ServingError."""
+    def load(self, name: str, version: int, path: str) -> _native.Servable:
+        """Loads one, and TensorFlow's library before the first. Raises ServingError."""
+        runtime = load_runtime()
         try:
             return _native.Servable.load(
-                self._runtime,
+                runtime,
                 name=name,
                 version=version,
-                path=str(path),
+                path=path,
                 tags=self._tags,
                 config_proto=self._config_proto,
             )
         except _native.NativeError as error:
-            raise ServingError(error.code, error.message) from None
+            raise ServingError(error.code, error.message) from error
+
+
+def _config_proto(session: SessionConfig) -> bytes:
+    if session.threads == (0, 0):
+        return b""
+    from fastserve import protos
+
+    intra_op, inter_op = session.threads
+    message = protos.ConfigProto(
+        intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op
+    )
+    return bytes(message.SerializeToString())

@@ -1,5 +1,1 @@
-"""Where versions come from."""
-
-from fastserve.sources.file_system import FileSystemSource, find_versions
-
-__all__ = ["FileSystemSource", "find_versions"]
+"""Watches base paths and tells the manager which versions are wanted."""

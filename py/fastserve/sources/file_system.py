@@ -1,131 +1,167 @@
-"""Watches a model's base path and tells which version is wanted."""
+"""Polls base paths for versions."""
+
+from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-_log = logging.getLogger(__name__)
+from fastserve.config.models import ModelConfig
+from fastserve.sources.versions import (
+    Fingerprint,
+    FoundVersions,
+    fingerprint,
+    is_complete,
+    list_versions,
+    select_versions,
+)
 
-# TensorFlow's number parser: a sign and white space around are taken, anything else is not a version.
-_VERSION = re.compile(r"\s*([+-]?[0-9]+)\s*", re.ASCII)
-_INT64_MAX = 2**63 - 1
-_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+_LOGGER = logging.getLogger(__name__)
 
-Aspire = Callable[[str, Mapping[int, Path]], None]
-Fingerprint = tuple[tuple[str, int, int], ...]
+AspiredVersions: TypeAlias = Mapping[int, str]
+"""Version number -> path, of every version of one model that should be loaded."""
 
+Emit: TypeAlias = Callable[[str, AspiredVersions], None]
+"""Takes a model's name and the whole set of its aspired versions."""
 
-def find_versions(base_path: Path) -> dict[int, Path]:
-    """Returns version -> path for every entry of `base_path` that names a version.
-
-    Of several names for one version the one that sorts last counts, as in upstream's `latest` policy
-    (file_system_storage_path_source.cc). Raises OSError when the directory cannot be read.
-    """
-    versions: dict[int, Path] = {}
-    for name in sorted(entry.name for entry in base_path.iterdir()):
-        match = _VERSION.fullmatch(name)
-        if match is None or abs(int(match[1])) > _INT64_MAX:
-            continue
-        version = int(match[1])
-        if version in versions:
-            _log.warning(
-                "Duplicate version directories detected. Version %d will be loaded from %s,"
-                " %s will be ignored.",
-                version,
-                base_path / name,
-                versions[version],
-            )
-        versions[version] = base_path / name
-    return versions
+SETTLE_WAIT_S = 1.0
+"""Longest wait for the second look at a version that is being written."""
 
 
-def fingerprint(path: Path) -> Fingerprint | None:
-    """Returns what changes while a version is being copied; None while it has no SavedModel."""
-    try:
-        if path.is_dir() and not any((path / name).is_file() for name in _MODEL_FILES):
-            return None
-        files = [path, *sorted(path.rglob("*"))]
-        stats = [(str(file), file.stat()) for file in files]
-    except OSError:
-        return None  # it is being moved; the next look tells
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+@dataclass(slots=True)
+class _Watched:
+    """What is remembered of one model between two polls."""
+
+    config: ModelConfig
+    aspired: AspiredVersions = field(default_factory=dict)
+    """As last emitted."""
+    whole: set[int] = field(default_factory=set)
+    """Versions that need not be looked into any more."""
+    unsettled: dict[int, Fingerprint] = field(default_factory=dict)
+    """The other versions, as the last poll found them."""
+    polled: bool = False
+    told: tuple[object, ...] = ()
+    """What was logged about the last poll: it is not said again until it changes."""
 
 
 class FileSystemSource:
-    """Polls one base path and emits the whole set of aspired versions: the highest one.
+    """Emits, for each model and poll, the set of versions that its policy wants.
 
-    A version that appears while the server runs is taken up when two looks in a row saw the same files;
-    at the first look, whatever holds a SavedModel is. Threads: `poll` on one at a time.
+    A version is not taken up before it is whole: its directory has a model's main file, and nothing
+    in it changes from one poll to the next (the first poll takes what it finds). While all that the
+    policy could choose from is being written, the versions of before stay aspired. A base path that
+    is missing, or cannot be read, changes nothing for its model.
     """
 
-    def __init__(self, model: str, base_path: Path, aspire: Aspire) -> None:
-        """`aspire(model, {version: path})` is called after each look that could read the directory."""
-        self._model = model
-        self._base_path = base_path
-        self._aspire = aspire
-        self._seen: dict[Path, Fingerprint] = {}
-        self._whole: set[Path] = set()
-        self._first = True
-        self._unreadable = False
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+    def __init__(
+        self,
+        models: Sequence[ModelConfig],
+        emit: Emit,
+        *,
+        poll_wait_s: float,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        """`wait` sleeps for some seconds and returns True when it is time to stop.
 
-    def poll(self) -> None:
-        """Looks once. A directory that cannot be read is logged once and changes nothing."""
-        try:
-            versions = find_versions(self._base_path)
-        except OSError as error:
-            if not self._unreadable:
-                _log.error(
-                    "Could not find base path %s for servable %s with error %s",
-                    self._base_path,
-                    self._model,
-                    error.strerror,
-                )
-            self._unreadable = True
-            return
-        self._unreadable = False
-        whole = {version: path for version, path in versions.items() if self._is_whole(path)}
-        self._forget(set(versions.values()))
-        self._first = False
-        self._aspire(self._model, {max(whole): whole[max(whole)]} if whole else {})
+        `poll_wait_s`: 0 polls once, a negative number never.
+        """
+        self._models = [_Watched(config) for config in models]
+        self._emit = emit
+        self._poll_wait_s = poll_wait_s
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
+        self._thread = threading.Thread(target=self.run, name="fastserve-source", daemon=True)
 
-    def _is_whole(self, path: Path) -> bool:
-        if path in self._whole:
-            return True
-        now = fingerprint(path)
-        if now is None:
-            self._seen.pop(path, None)
-            return False
-        if self._first or self._seen.get(path) == now:
-            self._whole.add(path)
-            return True
-        self._seen[path] = now
-        return False
-
-    def _forget(self, present: set[Path]) -> None:
-        self._whole &= present
-        self._seen = {path: seen for path, seen in self._seen.items() if path in present}
-
-    def start(self, interval_s: float) -> None:
-        """Looks at once and then every `interval_s` on a thread; 0 = once, negative = never."""
-        if interval_s < 0:
-            return
-        self.poll()
-        if interval_s > 0:
-            self._thread = threading.Thread(
-                target=self._run, args=(interval_s,), name="version-source", daemon=True
-            )
-            self._thread.start()
-
-    def _run(self, interval_s: float) -> None:
-        while not self._stopping.wait(interval_s):
-            self.poll()
+    def start(self) -> None:
+        """Begins to poll, on a thread of its own."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """Ends the polling; waits for a look that is under way."""
-        self._stopping.set()
-        if self._thread is not None:
+        """Ends polling; nothing is emitted afterwards."""
+        self._stopped.set()
+        if self._thread.is_alive():
             self._thread.join()
+
+    def run(self) -> None:
+        """Polls until stop()."""
+        if self._poll_wait_s < 0:
+            _LOGGER.warning("--file_system_poll_wait_seconds is negative: no version is looked for")
+            return
+        while not self._stopped.is_set():
+            unsettled = self.poll()
+            if self._poll_wait_s == 0:
+                return
+            pause = min(self._poll_wait_s, SETTLE_WAIT_S) if unsettled else self._poll_wait_s
+            if self._wait(pause):
+                return
+
+    def poll(self) -> bool:
+        """Looks at every base path once. True when a version there is still being written."""
+        unsettled = [self._poll_model(model) for model in self._models]
+        return any(unsettled)
+
+    def _poll_model(self, model: _Watched) -> bool:
+        try:
+            found = list_versions(model.config.base_path)
+        except OSError as error:
+            self._tell_missing(model, error)
+            return False
+        self._settle(model, found.paths)
+        chosen = select_versions(model.config.version_policy, model.whole)
+        if chosen or not model.unsettled:
+            model.aspired = {version: found.paths[version] for version in chosen}
+        self._tell(model, found)
+        if not self._stopped.is_set():
+            self._emit(model.config.name, model.aspired)
+        return bool(model.unsettled)
+
+    def _settle(self, model: _Watched, paths: Mapping[int, str]) -> None:
+        """Sorts the versions found into those that are whole and those that are not yet."""
+        before, model.unsettled = model.unsettled, {}
+        model.whole &= paths.keys()
+        for version in paths.keys() - model.whole:
+            try:
+                now = fingerprint(paths[version])
+            except OSError:  # It is being renamed or removed right now.
+                now = ()
+            unchanged = before.get(version) == now or not model.polled
+            if unchanged and is_complete(paths[version]):
+                model.whole.add(version)
+            else:
+                model.unsettled[version] = now
+        model.polled = True
+
+    def _tell_missing(self, model: _Watched, error: OSError) -> None:
+        config = model.config
+        reason = f"{error.strerror}"
+        if model.told != (reason,):
+            model.told = (reason,)
+            code = "NOT_FOUND" if isinstance(error, FileNotFoundError) else "FAILED_PRECONDITION"
+            _LOGGER.error(
+                "FileSystemStoragePathSource encountered a filesystem access error: Could not find "
+                "base path %s for servable %s with error %s: %s; %s",
+                *(config.base_path, config.name, code, config.base_path, reason),
+            )
+
+    def _tell(self, model: _Watched, found: FoundVersions) -> None:
+        config = model.config
+        told = (bool(found.paths), found.duplicates, tuple(sorted(model.unsettled)))
+        if model.told == told:
+            return
+        model.told = told
+        if not found.paths:
+            _LOGGER.warning(
+                "No versions of servable %s found under base path %s. Did you forget to name your "
+                "leaf directory as a number (eg. '/1/')?",
+                *(config.name, config.base_path),
+            )
+        for warning in found.duplicates:
+            _LOGGER.warning("%s", warning)
+        for version in sorted(model.unsettled):
+            _LOGGER.info(
+                "Version %d of servable %s is not whole yet (no saved_model.pb, or still being "
+                "written); it is left alone until it is",
+                *(version, config.name),
+            )

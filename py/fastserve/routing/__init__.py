@@ -1,0 +1,1 @@
+"""Which loaded version answers for which name, version and label."""

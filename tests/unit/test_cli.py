@@ -1,0 +1,180 @@
+"""Flags: their forms, their defaults and what is said of wrong ones."""
+
+import pytest
+
+from fastserve import cli
+from fastserve.cli import GROUPS, START_FAILED, help_text, parse_flags, server_config
+from fastserve.config.models import ModelConfig
+from fastserve.config.server import ANY_PORT, ServerConfig
+from fastserve.errors import ConfigError
+
+MODEL = ModelConfig(name="m", base_path="/m")
+
+
+def config(*arguments: str) -> ServerConfig:
+    return server_config(parse_flags(arguments), MODEL)
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_flags(arguments)
+    return caught.value.message
+
+
+def test_no_flags_give_the_defaults_of_tensorflow_serving() -> None:
+    values = parse_flags([])
+    assert {name: values[name] for name in ("model_name", "model_base_path", "demo", "port")} == {
+        "model_name": "model",
+        "model_base_path": "/models/model",
+        "demo": False,
+        "port": 8500,
+    }
+    made = config()
+    assert made == ServerConfig(models=(MODEL,))
+    assert (made.rest.enabled, made.rest.timeout_s, made.load.poll_wait_s) == (False, 30.0, 1)
+    assert (made.load.max_retries, made.load.retry_interval_s) == (5, 60.0)
+
+
+@pytest.mark.parametrize("arguments", [("--port=9000",), ("--port", "9000")])
+def test_value_stands_after_an_equals_sign_or_as_the_next_word(arguments: tuple[str, ...]) -> None:
+    assert parse_flags(arguments)["port"] == 9000
+
+
+def test_value_may_hold_equals_signs_dashes_or_nothing() -> None:
+    assert parse_flags(["--model_name=a=b"])["model_name"] == "a=b"
+    assert parse_flags(["--model_name", "--x"])["model_name"] == "--x"
+    assert parse_flags(["--port_file="])["port_file"] == ""
+    assert parse_flags(["--file_system_poll_wait_seconds", "-1"]) == parse_flags(
+        ["--file_system_poll_wait_seconds=-1"]
+    )
+
+
+def test_last_of_repeated_flags_wins() -> None:
+    assert parse_flags(["--port=1", "--port", "2", "--port=3"])["port"] == 3
+    assert parse_flags(["--rest_api_port=1", "--rest_port=2"])["rest_api_port"] == 2
+    assert parse_flags(["--demo", "--demo=false"])["demo"] is False
+
+
+def test_alias_sets_the_flag_it_stands_for() -> None:
+    values = parse_flags(["--rest_port=8501"])
+    assert values["rest_api_port"] == 8501
+    assert "rest_port" not in values
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("--demo", True),
+        *((f"--demo={text}", True) for text in ("true", "1", "True", "TRUE")),
+        *((f"--demo={text}", False) for text in ("false", "0", "False")),
+    ],
+)
+def test_boolean_forms(text: str, value: bool) -> None:
+    assert parse_flags([text])["demo"] is value
+
+
+def test_word_after_a_boolean_is_not_its_value() -> None:
+    assert refusal("--demo", "false") == (
+        "unknown argument: false (flags begin with --; see --help)"
+    )
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+def test_auto_is_any_free_port(flag: str) -> None:
+    assert parse_flags([f"--{flag}=auto"])[flag] == ANY_PORT
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--prot=1", "unknown argument: --prot=1 (did you mean --port?)"),
+        ("--rest_prt=1", "unknown argument: --rest_prt=1 (did you mean --rest_port?)"),
+        ("--qqqqqqq", "unknown argument: --qqqqqqq (see --help)"),
+        ("-port=1", "unknown argument: -port=1 (flags begin with --; see --help)"),
+        ("--", "unknown argument: -- (see --help)"),
+        ("--Port=1", "unknown argument: --Port=1 (did you mean --port?)"),
+        ("serve", "unknown argument: serve (flags begin with --; see --help)"),
+    ],
+)
+def test_unknown_argument_is_refused_with_the_nearest_flag(argument: str, message: str) -> None:
+    assert refusal(argument) == message
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        *(
+            (f"--io_threads={text}", "an integer")
+            for text in ("", "x", "1.5", "0x1", "1_0", "٣", "9" * 20)
+        ),
+        *((f"--port={text}", "a port's number, or auto") for text in ("", "http", "1.0")),
+        *((f"--demo={text}", "true, false, 1 or 0") for text in ("", "yes", "2")),
+        ("--shutdown_grace_seconds=soon", "a number"),
+    ],
+)
+def test_bad_value_is_refused_with_what_the_flag_takes(argument: str, expected: str) -> None:
+    flag, _, text = argument[2:].partition("=")
+    assert refusal(argument) == (
+        f"Couldn't interpret value {text} for flag {flag}: it must be {expected}"
+    )
+
+
+@pytest.mark.parametrize("text", ["+-1", "--1", "- 1", "1 1"])
+def test_digits_with_a_wrong_sign_are_refused_like_any_bad_value(text: str) -> None:
+    assert refusal(f"--io_threads={text}").endswith("it must be an integer")
+
+
+def test_flag_without_its_value_is_refused() -> None:
+    assert refusal("--demo", "--port") == "--port needs a value, as --port=VALUE"
+
+
+def test_flags_reach_the_configuration() -> None:
+    made = config(
+        *("--port=1", "--grpc_max_message_bytes=2", "--rest_api_port=3"),
+        *("--rest_api_timeout_in_ms=-4", "--rest_max_body_bytes=5"),
+        *("--file_system_poll_wait_seconds=6", "--max_num_load_retries=7"),
+        *("--load_retry_interval_micros=8000000", "--saved_model_tags=serve,gpu"),
+        *("--tensorflow_intra_op_parallelism=9", "--tensorflow_inter_op_parallelism=10"),
+        *("--enable_serialization_as_tensor_content", "--io_threads=11", "--worker_threads=12"),
+        *("--shutdown_grace_seconds=1.5", "--port_file=/p"),
+    )
+    assert (made.grpc.port, made.grpc.max_message_bytes) == (1, 2)
+    assert (made.rest.port, made.rest.timeout_s, made.rest.max_body_bytes) == (3, None, 5)
+    assert (made.load.poll_wait_s, made.load.max_retries) == (6, 7)
+    assert (made.load.retry_interval_s, made.load.tags) == (8.0, ("serve", "gpu"))
+    assert made.session.threads == (9, 10)
+    assert made.outputs_as_tensor_content
+    assert (made.io_threads, made.worker_threads) == (11, 12)
+    assert (made.shutdown_grace_s, made.port_file) == (1.5, "/p")
+
+
+def test_session_parallelism_sets_both_pools() -> None:
+    assert config("--tensorflow_session_parallelism=3").session.threads == (3, 3)
+
+
+def test_empty_tags_mean_the_serving_tag() -> None:
+    assert config("--saved_model_tags=").load.tags == ("serve",)
+
+
+def test_help_names_every_flag_and_alias_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == help_text() + "\n"
+    names = [name for flags in GROUPS.values() for f in flags for name in (f.name, *f.aliases)]
+    assert len(names) > 20
+    assert [name for name in names if f"--{name}" not in shown] == []
+
+
+def test_wrong_command_line_ends_with_255_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--prot=1"]) == START_FAILED == 255
+    assert capsys.readouterr().err == (
+        "fastserve: unknown argument: --prot=1 (did you mean --port?)\n"
+    )
+
+
+def test_impossible_configuration_ends_with_255(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--model_base_path=relative"]) == START_FAILED
+    assert capsys.readouterr().err == (
+        "Failed to start server. Error: INVALID_ARGUMENT: Expected model model to have an absolute "
+        "path or URI; got base_path()=relative\n"
+    )

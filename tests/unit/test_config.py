@@ -1,0 +1,150 @@
+"""Configurations that cannot work are refused when they are made, with a text that helps."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastserve.config.cpus import available_cpus
+from fastserve.config.models import LatestPolicy, ModelConfig
+from fastserve.config.server import (
+    ANY_PORT,
+    MAX_THREADS,
+    GrpcConfig,
+    LoadConfig,
+    RestConfig,
+    ServerConfig,
+    SessionConfig,
+)
+from fastserve.errors import INVALID_ARGUMENT, ConfigError
+
+
+def model(name: str = "m", base_path: str = "/m") -> ModelConfig:
+    return ModelConfig(name=name, base_path=base_path)
+
+
+def server(**changes: Any) -> ServerConfig:
+    return ServerConfig(models=(model(),), **changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: model(name=""), "the model name is empty"),
+        (lambda: model(base_path="gs://b/m"), "base path gs://b/m of model m is a URI"),
+        (
+            lambda: model(base_path="m/1"),
+            "Expected model m to have an absolute path or URI; got base_path()=m/1",
+        ),
+        (lambda: model(base_path=""), "Expected model m to have an absolute path or URI"),
+        (lambda: LatestPolicy(num_versions=0), "asks for 0 versions; it must be at least 1"),
+        (lambda: GrpcConfig(port=65536), "--port is 65536; it must be from 1 to 65535, or auto"),
+        (lambda: GrpcConfig(port=-2), "--port is -2;"),
+        (lambda: GrpcConfig(max_message_bytes=0), "--grpc_max_message_bytes is 0;"),
+        (lambda: GrpcConfig(max_message_bytes=2**31), "it must be from 1 to 2147483647"),
+        (lambda: RestConfig(port=65536), "--rest_api_port is 65536;"),
+        (lambda: RestConfig(max_body_bytes=0), "--rest_max_body_bytes is 0;"),
+        (lambda: LoadConfig(max_retries=-1), "--max_num_load_retries is -1;"),
+        (lambda: LoadConfig(tags=("a", "")), "--saved_model_tags is 'a,'"),
+        (lambda: SessionConfig(inter_op=-1), "--tensorflow_inter_op_parallelism is -1;"),
+        (
+            lambda: SessionConfig(parallelism=2**31),
+            "--tensorflow_session_parallelism is 2147483648",
+        ),
+        (lambda: SessionConfig(parallelism=1, intra_op=1, inter_op=1), "You cannot configure all."),
+        (lambda: ServerConfig(models=(model(), model())), "Illegal to list model m multiple times"),
+        (
+            lambda: server(grpc=GrpcConfig(port=5), rest=RestConfig(port=5)),
+            "--port and --rest_api_port are both 5; they must differ",
+        ),
+        (lambda: server(io_threads=-1), "--io_threads is -1;"),
+        (lambda: server(worker_threads=MAX_THREADS + 1), "or at most 1024"),
+        (lambda: server(shutdown_grace_s=-0.1), "--shutdown_grace_seconds is -0.1;"),
+        (lambda: server(shutdown_grace_s=float("nan")), "--shutdown_grace_seconds is nan;"),
+    ],
+)
+def test_what_cannot_work_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert message in caught.value.message
+    assert caught.value.code == INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("port", [0, ANY_PORT])
+def test_free_ports_do_not_clash(port: int) -> None:
+    made = server(grpc=GrpcConfig(port=port), rest=RestConfig(port=port))
+    assert made.rest.enabled == (port == ANY_PORT)
+
+
+def test_limits_themselves_are_allowed() -> None:
+    assert GrpcConfig(port=65535, max_message_bytes=2**31 - 1).port == 65535
+    assert server(io_threads=MAX_THREADS, worker_threads=0, shutdown_grace_s=0).io_threads == 1024
+
+
+@pytest.mark.parametrize(("ms", "seconds"), [(1500, 1.5), (0, None), (-1, None)])
+def test_rest_timeout_is_in_seconds_or_none(ms: int, seconds: float | None) -> None:
+    assert RestConfig(timeout_ms=ms).timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("session", "threads"),
+    [
+        (SessionConfig(), (0, 0)),
+        (SessionConfig(parallelism=4), (4, 4)),
+        (SessionConfig(intra_op=2), (2, 0)),
+        (SessionConfig(parallelism=4, inter_op=3), (0, 3)),
+    ],
+)
+def test_single_op_settings_outrank_the_common_one(
+    session: SessionConfig, threads: tuple[int, int]
+) -> None:
+    assert session.threads == threads
+
+
+# CPUs: the process's own mask is wider than, or as wide as, every quota below.
+
+MASK = {0, 1, 2, 3, 4, 5, 6, 7}
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: MASK)
+    return tmp_path
+
+
+def cpus(root: Path, own: str, files: dict[str, str]) -> int:
+    (root / "own").write_text(own)
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return available_cpus(root, root / "own")
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"),
+    [("250000 100000", 3), ("max 100000", 8), ("1000 100000", 1), ("9000000 100000", 8), ("", 8)],
+)
+def test_cgroup_quota_limits_the_cpus(cgroups: Path, quota: str, count: int) -> None:
+    assert cpus(cgroups, "0::/\n", {"cpu.max": quota}) == count
+
+
+def test_smallest_quota_of_the_group_and_those_above_counts(cgroups: Path) -> None:
+    files = {"a/b/cpu.max": "600000 100000", "a/cpu.max": "200000 100000"}
+    assert cpus(cgroups, "0::/a/b\n", files) == 2
+
+
+def test_version_1_cgroups_are_read_too(cgroups: Path) -> None:
+    files = {"cpu/x/cpu.cfs_quota_us": "150000\n", "cpu/x/cpu.cfs_period_us": "100000\n"}
+    assert cpus(cgroups, "4:memory:/y\n3:cpu,cpuacct:/x\n", files) == 2
+    files["cpu/x/cpu.cfs_quota_us"] = "-1\n"
+    assert cpus(cgroups, "3:cpu,cpuacct:/x\n", files) == 8
+
+
+def test_path_of_the_host_falls_back_to_the_roots_quota(cgroups: Path) -> None:
+    assert cpus(cgroups, "0::/not/mounted/here\n", {"cpu.max": "100000 100000"}) == 1
+
+
+def test_no_cgroups_leave_the_affinity_mask(cgroups: Path) -> None:
+    assert available_cpus(cgroups, cgroups / "missing") == len(MASK)
