@@ -16,9 +16,9 @@ template <class Names>
 std::string JoinSorted(Names names) {
   std::sort(names.begin(), names.end());
   std::string joined;
-  for (const auto& name : names) {
-    if (!joined.empty()) joined += ',';
-    joined += name;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i != 0) joined += ',';
+    joined += names[i];
   }
   return joined;
 }

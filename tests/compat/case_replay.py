@@ -24,6 +24,12 @@ from support.rest import Answer, send
 
 DEADLINE_S = 5.0
 
+#: Case id -> texts that the same request gets from TensorFlow itself on other machines.
+ALSO_RIGHT: dict[str, tuple[str, ...]] = {
+    # oneDNN's MatMul, which TensorFlow takes on CPUs with instructions for neural networks.
+    "grpc/predict-shapes/mnist-flat": ("In[0] ndims must be >= 2\n\t [[{{node scores}}]]",),
+}
+
 _PREDICTION, _MODEL = "/tensorflow.serving.PredictionService/", "/tensorflow.serving.ModelService/"
 #: Method -> its request and response types.
 MESSAGES: dict[str, tuple[type[Message], type[Message]]] = {
@@ -57,7 +63,11 @@ def _compare_grpc(case: dict[str, Any], port: int) -> list[str]:
     found = []
     if code != case["code"]:
         found.append(f"code: want {case['code']}, got {code}")
-    if message not in (case["message"], *case.get("other_messages", [])):
+    if message not in (
+        case["message"],
+        *case.get("other_messages", []),
+        *ALSO_RIGHT.get(case["id"], ()),
+    ):
         found.append(f"message: want {case['message']!r}\n         got  {message!r}")
     if response is not None and case["response"] is not None:
         ours, text = _canonical(case["method"], response)
@@ -133,5 +143,5 @@ def _sorted_lines(body: bytes) -> list[bytes]:
 
 
 def _json(body: bytes) -> str:
-    """Key-sorted form, in which 1 and 1.0 differ."""
-    return json.dumps(json.loads(body.decode()), sort_keys=True)
+    """Key-sorted form, in which 1 and 1.0 differ. Strings may hold bytes that are no UTF-8."""
+    return json.dumps(json.loads(body.decode("latin-1")), sort_keys=True)

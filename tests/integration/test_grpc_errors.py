@@ -100,7 +100,7 @@ def client(shapes: Client) -> Iterator[Client]:
             INVALID_ARGUMENT,
             "Signature input alias: s(feed name: multi_s:0) not found in request and no default"
             " value provided. Inputs expected to be in the request {a,b,t}, or default input"
-            " alias set: {}",
+            " alias set: ",
             id="wrong-alias",
         ),
         pytest.param(
@@ -154,7 +154,7 @@ def test_wrong_shape_is_told_by_tensorflow(client: Client) -> None:
     wrong = {"x": np.ones((2, 2, 2, 2), np.float32)}
     code, text = failure(lambda: client.predict("shapes", wrong, signature="rank3"))
     assert code == INVALID_ARGUMENT
-    assert "shape" in text or "rank" in text or "dim" in text
+    assert "expects a vector of size 4" in text
 
 
 @pytest.mark.parametrize(

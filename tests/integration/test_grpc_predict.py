@@ -210,7 +210,7 @@ def test_message_over_the_limit_is_refused_and_the_connection_lives(
     server = start_server(
         "--model_name=identity",
         f"--model_base_path={recorded_models / 'identity'}",
-        f"--max_message_bytes={MIB}",
+        f"--grpc_max_message_bytes={MIB}",
     )
     with Client(server.grpc_port) as client:
         code, text = failure(lambda: echo(client, "float", content(np.zeros(MIB // 4, "f4"))))

@@ -96,8 +96,8 @@ def test_not_a_number_and_infinities_go_both_ways(identity: ServerProcess) -> No
 @pytest.mark.parametrize(
     ("signature", "values"),
     [
-        ("float", [0.0, -0.0, 1.5, 3.4028234663852886e38, 1.401298464324817e-45, 0.1]),
-        ("double", [1.7976931348623157e308, 5e-324, 0.1, 1 / 3]),
+        ("float", [0.0, -0.0, 1.5, 3.4028234663852886e38, 1.1754943508222875e-38, 0.1]),
+        ("double", [1.7976931348623157e308, 2.2250738585072014e-308, 0.1, 1 / 3]),
         ("int64", [2**63 - 1, -(2**63), 0]),
         ("uint64", [2**64 - 1, 0]),
         ("int32", [2**31 - 1, -(2**31)]),
@@ -117,6 +117,14 @@ def test_ends_of_each_dtype_survive(
     else:
         assert got == values
     assert [type(value) for value in got] == [type(value) for value in values]
+
+
+def test_numbers_too_small_for_a_normal_float_are_zero_as_recorded(
+    identity: ServerProcess,
+) -> None:
+    for signature, value in (("float", 1.4e-45), ("double", 5e-324)):
+        body = {"signature_name": signature, "inputs": value}
+        assert predict(identity, "identity", body) == {"outputs": 0.0}
 
 
 @pytest.mark.parametrize("rank", [0, 1, 3, 8])

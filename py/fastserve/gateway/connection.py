@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,9 @@ _MAX_PIPELINED = 64
 """A client that sends more requests ahead waits until its earlier ones are answered."""
 
 _MAX_HEAD_BYTES = 64 * 2**10
+
+_REQUEST_LINE = re.compile(rb"(?:\A|\n)[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r?\n")
+"""What tells a verb that is not known from bytes that are no HTTP."""
 
 Done: TypeAlias = Callable[[Reply], None]
 """Takes the answer to one request, once; on the event loop's thread."""
@@ -103,7 +107,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError:
-            self._refuse(html_reply(501))
+            self._refuse(html_reply(501 if _REQUEST_LINE.search(data) else 400))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(html_reply(400))
 
