@@ -124,7 +124,7 @@ def run_load(
 
 @dataclass
 class Server:
-    """A server process that tells its port, or ports, through a file. A context manager."""
+    """A server process that tells its port, or ports as JSON, through a file. A context manager."""
 
     name: str
     command: Sequence[str]
@@ -186,4 +186,5 @@ class Server:
                 tail = self.log.read_text(errors="replace")[-2000:]
                 raise BenchError(f"{self.name} did not start: {' '.join(self.command)}\n{tail}")
             time.sleep(0.02)
-        self.ports = [int(word) for word in self.port_file.read_text().split()]
+        told = json.loads(self.port_file.read_text())
+        self.ports = [told["grpc"], told["rest"]] if isinstance(told, dict) else [told]

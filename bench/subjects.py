@@ -209,7 +209,7 @@ def fastserve_server(
 ) -> Server:
     """fastserve as a user starts it, on free ports; `flags` are appended."""
     port_file = work / "fastserve.port"
-    command = [python, "-m", "fastserve", "--port=0", "--rest_port=0", f"--model_name={model}"]
+    command = [python, "-m", "fastserve", "--port=0", "--rest_port=auto", f"--model_name={model}"]
     command += [f"--model_base_path={base_path}", f"--port_file={port_file}", *flags]
     return Server("fastserve", command, port_file, work / "fastserve.log")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs every check: format, lint, types, C++ unit tests (plain,
-# ASan+UBSan, TSan), Python unit, integration and compatibility tests. Safe to run again.
+# Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
+# ASan+UBSan and TSan, fuzz corpora, Python unit, integration and compatibility tests, and those of
+# the load generator. Arguments go to pytest. Safe to run again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 deploy/install.sh demo test
@@ -25,5 +26,14 @@ for preset in asan-ubsan tsan; do
   ctest --preset "$preset" -j2
 done
 
+step "fuzz targets on their corpora"
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz -- --quiet
+ctest --preset fuzz -j2
+
+step "programs of the benchmark"
+cmake --preset release >/dev/null
+cmake --build --preset release --target loadgen echo_server session_loop -- --quiet
+
 step "Python tests"
-pytest "$@"
+pytest "${@:-tests}" bench/load

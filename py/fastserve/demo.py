@@ -80,7 +80,11 @@ def make(directory: Path) -> None:
     scratch = Path(tempfile.mkdtemp(dir=directory, prefix="making-"))
     try:
         _export(classifier, scratch / "model")
-        (scratch / "model").rename(directory / "1")
+        try:
+            (scratch / "model").rename(directory / "1")
+        except OSError:
+            if not (directory / "1").exists():  # Else another process was quicker.
+                raise
     finally:
         shutil.rmtree(scratch)
 

@@ -234,9 +234,16 @@ int Http2Session::Take(Http2Stream& stream, ByteView frame_header, size_t bytes)
 }
 
 void Http2Session::Respond(Http2Stream& stream, std::span<const Http2Field> fields, bool end) {
+  if (!end) TakeTurns(stream);
   const FieldArray array(fields);
   nghttp2_data_provider body{.source = {.ptr = &stream}, .read_callback = &Callbacks::ReadBody};
   nghttp2_submit_response(session_, stream.id(), array.data(), array.size(), end ? nullptr : &body);
+}
+
+// Without this nghttp2 sends the whole of one body before the next (RFC 9218, section 10).
+void Http2Session::TakeTurns(Http2Stream& stream) {
+  nghttp2_extpri priority{.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+  nghttp2_session_change_extpri_stream_priority(session_, stream.id(), &priority, 0);
 }
 
 void Http2Session::SendTrailers(Http2Stream& stream, std::span<const Http2Field> fields) {

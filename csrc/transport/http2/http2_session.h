@@ -140,6 +140,7 @@ class Http2Session {
   void OnHeadersEnd(int32_t stream_id);
   void OnPingAck();
   Http2Stream* Find(int32_t stream_id) const;
+  void TakeTurns(Http2Stream& stream);
   int Take(Http2Stream& stream, ByteView frame_header, size_t bytes);
 
   Http2Events& events_;

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <charconv>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 
@@ -31,6 +33,14 @@ Result<SocketAddress> ParseUnixAddress(std::string_view text) {
   std::memcpy(name->sun_path, path.data(), path.size());
   address.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
   return address;
+}
+
+// getaddrinfo() takes any number and drops its upper bits.
+bool IsPort(std::string_view text) {
+  uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  const auto [read_to, error] = std::from_chars(text.data(), end, port);
+  return error == std::errc() && read_to == end;
 }
 
 std::string Ipv4Name(const in_addr& host, in_port_t port) {
@@ -64,6 +74,7 @@ Result<SocketAddress> ParseAddress(std::string_view text) {
   } else if (host.find(':') != std::string_view::npos) {
     return BadAddress(text, "an IPv6 address is written in brackets");
   }
+  if (!IsPort(port)) return BadAddress(text, "its port is not a number from 0 to 65535");
   const std::string name = host.empty() ? "0.0.0.0" : std::string(host);
   addrinfo hints{.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;

@@ -52,6 +52,7 @@ void EventLoop::Turn(std::chrono::milliseconds limit) {
   RunMailbox();
   RunTimers();
   RunDeferred();
+  current_loop = nullptr;  // else a later loop at this address would take this thread for its own
 }
 
 int EventLoop::WaitMs(std::chrono::milliseconds limit) const {

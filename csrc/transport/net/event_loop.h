@@ -63,7 +63,7 @@ class EventLoop {
   void Stop();
   // One turn that waits at most `limit` for something to do.
   void Turn(std::chrono::milliseconds limit);
-  // True on the thread that runs this loop.
+  // True on the thread that runs this loop, inside a turn.
   bool InLoop() const;
 
   // Runs `task` on the loop's thread, in order of posting. Costs one eventfd write a burst.
