@@ -1,9 +1,11 @@
-"""Which models are served, and which of their versions."""
+"""Which models are served, which of their versions, and how one version follows another."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeAlias
 
 from fastserve.errors import ConfigError
@@ -24,7 +26,28 @@ class LatestPolicy:
             )
 
 
-VersionPolicy: TypeAlias = LatestPolicy
+@dataclass(frozen=True, slots=True)
+class AllPolicy:
+    """Serve every version there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecificPolicy:
+    """Serve these versions, as far as they are there."""
+
+    versions: frozenset[int]
+
+
+VersionPolicy: TypeAlias = LatestPolicy | AllPolicy | SpecificPolicy
+
+
+class TransitionPolicy(Enum):
+    """In which order new versions come and old ones go."""
+
+    AVAILABILITY_PRESERVING = "availability_preserving"
+    """A new version serves before an old one leaves: both are in memory for a while."""
+    RESOURCE_PRESERVING = "resource_preserving"
+    """Old versions leave before a new one is loaded: nothing serves for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +58,9 @@ class ModelConfig:
     base_path: str
     """Absolute path of the directory that holds one directory a version."""
     version_policy: VersionPolicy = field(default_factory=LatestPolicy)
+    version_labels: Mapping[str, int] = field(default_factory=dict)
+    """Label -> version."""
+    transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fastserve.config.models import VersionPolicy
+from fastserve.config.models import AllPolicy, SpecificPolicy, VersionPolicy
 
 _VERSION = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -62,6 +62,10 @@ def list_versions(base_path: str) -> FoundVersions:
 
 def select_versions(policy: VersionPolicy, versions: Iterable[int]) -> set[int]:
     """Returns those of `versions` that the policy wants."""
+    if isinstance(policy, AllPolicy):
+        return set(versions)
+    if isinstance(policy, SpecificPolicy):
+        return policy.versions & set(versions)
     return set(sorted(versions)[-policy.num_versions :])
 
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "transport/http2/http2_session.h"
@@ -166,11 +167,10 @@ TEST(Http2LimitsTest, FrameOfTheLargestSizeIsTakenAndALongerOneEndsTheConnection
 }
 
 TEST(Http2LimitsTest, HeaderListAtTheLimitIsTakenAndALongerOneResetsItsStream) {
-  Http2Limits limits;
+  Http2Limits limits{.max_header_list_bytes = 0};
   for (const auto& [name, value] : kRequestFields) {
     limits.max_header_list_bytes += static_cast<uint32_t>(name.size() + value.size()) + 32;
   }
-  limits.max_header_list_bytes -= Http2Limits().max_header_list_bytes;
   SessionHarness server(limits);
   server.Greet();
   server.Feed(Request(1));
@@ -261,7 +261,7 @@ TEST(Http2IllegalTest, AnyDamageToAConversationIsSurvived) {
       bytes[position] = static_cast<char>(random());
       SessionHarness server;
       server.Feed(kPreface);
-      const bool ok = server.session.Receive(bytes).ok();
+      std::ignore = server.session.Receive(bytes);
       for (auto& [id, stream] : server.streams) {
         if (stream->log.back().starts_with("close")) continue;
         stream->output().Append("answer");
@@ -269,7 +269,7 @@ TEST(Http2IllegalTest, AnyDamageToAConversationIsSurvived) {
         server.End(id);
       }
       EXPECT_TRUE(server.session.Pull(1 << 20));
-      if (ok) EXPECT_FALSE(server.TakePulled().empty());
+      EXPECT_FALSE(server.TakePulled().empty());  // at least our SETTINGS
     }
   }
 }
