@@ -14,7 +14,8 @@ namespace fastserve {
 
 // What a peer may ask of one connection, and how far it may run ahead of us.
 struct Http2Limits {
-  // Streams at once; a peer that opens more is refused those (it may try them again).
+  // Streams at once; a peer that opens more is refused those (it may try them again). One that has
+  // acknowledged the limit and still does so loses the connection.
   uint32_t max_concurrent_streams = 4096;
   // Request bytes under way before we give credit: per stream, and for all of a connection.
   int32_t stream_window = 8 << 20;

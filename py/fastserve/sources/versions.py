@@ -65,7 +65,7 @@ def select_versions(policy: VersionPolicy, versions: Iterable[int]) -> set[int]:
     if isinstance(policy, AllPolicy):
         return set(versions)
     if isinstance(policy, SpecificPolicy):
-        return policy.versions & set(versions)
+        return set(policy.versions) & set(versions)
     return set(sorted(versions)[-policy.num_versions :])
 
 

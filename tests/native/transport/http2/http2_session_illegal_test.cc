@@ -68,7 +68,7 @@ TEST(Http2IllegalTest, FramesAgainstTheProtocolEndTheConnection) {
       {"DATA of no stream", DataFrame(0, "x", false), NGHTTP2_PROTOCOL_ERROR},
       {"DATA of an idle stream", DataFrame(1, "x", false), NGHTTP2_PROTOCOL_ERROR},
       {"HEADERS of an even stream", Request(2), NGHTTP2_PROTOCOL_ERROR},
-      {"HEADERS of an earlier stream", Request(5) + Request(3), NGHTTP2_STREAM_CLOSED},
+      {"HEADERS after the end", Request(1) + Request(1), NGHTTP2_STREAM_CLOSED},
       {"CONTINUATION of nothing", Encode({NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, ""}),
        NGHTTP2_PROTOCOL_ERROR},
       {"PING amid headers", open_block + PingFrame(), NGHTTP2_PROTOCOL_ERROR},
@@ -92,8 +92,6 @@ TEST(Http2IllegalTest, FramesAgainstTheProtocolEndTheConnection) {
        open + Encode({NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1,
                       "\x05"
                       "abcd"}),
-       NGHTTP2_PROTOCOL_ERROR},
-      {"HEADERS in an open stream that do not end it", open + HeadersFrame(1, {{"a", "b"}}, false),
        NGHTTP2_PROTOCOL_ERROR},
       {"DATA after the end", Request(1) + DataFrame(1, "x", false), NGHTTP2_STREAM_CLOSED},
   };
@@ -124,6 +122,8 @@ TEST(Http2IllegalTest, RequestsAgainstTheProtocolLoseTheirStreamAlone) {
       {"a body shorter than it said",
        Request(1, {{"content-length", "3"}}, false) + DataFrame(1, "xy", true),
        NGHTTP2_PROTOCOL_ERROR},
+      {"trailers that are not the end",
+       Request(1, {}, false) + HeadersFrame(1, {{"a", "b"}}, false), NGHTTP2_PROTOCOL_ERROR},
       {"a window beyond all bounds", Request(1, {}, false) + WindowUpdateFrame(1, 0x7fffffff),
        NGHTTP2_FLOW_CONTROL_ERROR},
   };
@@ -140,17 +140,22 @@ TEST(Http2IllegalTest, RequestsAgainstTheProtocolLoseTheirStreamAlone) {
   }
 }
 
-TEST(Http2IllegalTest, HeadersOfAClosedStreamEndTheConnection) {
+// The peer may have sent them before it heard that the stream was closed.
+TEST(Http2IllegalTest, HeadersOfAClosedOrSkippedStreamAreIgnored) {
   SessionHarness server;
   server.Greet();
-  server.Feed(Request(1));
+  server.Feed(Request(5));
   const Http2Field fields[] = {{":status", "200"}};
-  server.session.Respond(server.stream(1), fields, true);
+  server.session.Respond(server.stream(5), fields, true);
   server.TakeFrames();
-  ASSERT_TRUE(server.stream(1).Has("close 0"));
-  server.Feed(Request(1));
-  EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED);
+  ASSERT_TRUE(server.stream(5).Has("close 0"));
+  const Lines log = server.stream(5).log;
+  server.Feed(Request(5) + Request(3));
+  EXPECT_TRUE(server.TakeFrames().empty());
   EXPECT_EQ(server.streams.size(), 1u);
+  EXPECT_EQ(server.stream(5).log, log);
+  server.Feed(Request(7));
+  EXPECT_TRUE(server.stream(7).Has("end"));
 }
 
 TEST(Http2LimitsTest, FrameOfTheLargestSizeIsTakenAndALongerOneEndsTheConnection) {
@@ -242,11 +247,13 @@ TEST(Http2LimitsTest, MoreResetsThanTheBurstEndTheConnection) {
   }
   EXPECT_TRUE(server.TakeFrames().empty());
   // More than one: a second may pass while the test runs, and gives one back.
-  for (int i = 0; i < 30; ++i, id += 2) {
-    if (!server.session.Receive(Request(id) + ResetFrame(id, NGHTTP2_CANCEL)).ok()) break;
+  Lines last;
+  for (int i = 0; i < 30 && !server.session.finished(); ++i, id += 2) {
+    server.Feed(Request(id) + ResetFrame(id, NGHTTP2_CANCEL));
+    last = Outline(server.TakeFrames());
   }
-  EXPECT_EQ(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).size(), 1u);
-  EXPECT_LT(server.streams.size(), 35u);
+  EXPECT_TRUE(server.session.finished());
+  EXPECT_EQ(last, Lines({"GOAWAY 0"}));
 }
 
 TEST(Http2IllegalTest, AnyDamageToAConversationIsSurvived) {
@@ -263,7 +270,7 @@ TEST(Http2IllegalTest, AnyDamageToAConversationIsSurvived) {
       server.Feed(kPreface);
       std::ignore = server.session.Receive(bytes);
       for (auto& [id, stream] : server.streams) {
-        if (stream->log.back().starts_with("close")) continue;
+        if (stream->closed || !stream->Has("headers end")) continue;
         stream->output().Append("answer");
         server.Respond(id);
         server.End(id);

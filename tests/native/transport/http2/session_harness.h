@@ -33,6 +33,7 @@ class RecordedStream : public Http2Stream {
   void OnEnd() override { log.emplace_back("end"); }
   void OnClose(uint32_t error_code) override {
     log.push_back("close " + std::to_string(error_code));
+    closed = true;
   }
   void OnOutputTaken(size_t bytes) override { taken += bytes; }
   void OnOutputEnd() override { on_output_end(); }
@@ -43,6 +44,7 @@ class RecordedStream : public Http2Stream {
 
   std::vector<std::string> log;
   std::string body;
+  bool closed = false;
   size_t taken = 0;
   std::function<void()> on_output_end;
 };
