@@ -65,12 +65,31 @@ std::string DataTypeName(DataType dtype) {
   return "unknown dtype enum (" + std::to_string(static_cast<int32_t>(dtype)) + ")";
 }
 
+std::string DataTypeEnumName(DataType dtype) {
+  const TypeRow* row = FindType(dtype);
+  if (row == nullptr) return std::to_string(static_cast<int32_t>(dtype));
+  std::string name = "DT_";
+  for (const char* letter = row->name; *letter != 0; ++letter) {
+    name += static_cast<char>(*letter >= 'a' && *letter <= 'z' ? *letter - 'a' + 'A' : *letter);
+  }
+  return name;
+}
+
 int64_t ElementCount(const Dims& dims) {
   int64_t count = 1;
   for (const int64_t extent : dims) {
     if (extent < 0 || __builtin_mul_overflow(count, extent, &count)) return -1;
   }
   return count;
+}
+
+std::string DimsText(const Dims& dims) {
+  std::string text = "[";
+  for (const int64_t extent : dims) {
+    if (text.size() > 1) text += ',';
+    text += std::to_string(extent);
+  }
+  return text + "]";
 }
 
 }  // namespace fastserve

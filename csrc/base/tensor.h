@@ -56,11 +56,18 @@ size_t ElementSize(DataType dtype);
 // others.
 std::string DataTypeName(DataType dtype);
 
+// The name of the enum value, as protobuf shows it: "DT_FLOAT"; the number for one outside the
+// enum.
+std::string DataTypeEnumName(DataType dtype);
+
 // Extents, outermost first.
 using Dims = InlineVector<int64_t, 6>;
 
 // The product of the extents (1 for a scalar), or -1 when one is negative or the product overflows.
 int64_t ElementCount(const Dims& dims);
+
+// "[2,3]", as TensorFlow shows a shape.
+std::string DimsText(const Dims& dims);
 
 // A dense row-major tensor in host memory, as the codecs read and write it.
 // Exactly one of `data` and `strings` carries the elements: `strings` for kString, else `data`,

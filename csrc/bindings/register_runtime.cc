@@ -2,6 +2,7 @@
 
 #include "bindings/registry.h"
 #include "bindings/servable_handle.h"
+#include "serving/warm_up.h"
 #include "session/tf_api.h"
 
 namespace py = pybind11;
@@ -16,6 +17,10 @@ struct Runtime {
 
 Runtime LoadRuntime(const std::string& directory) { return {ValueOrThrow(TfApi::Load(directory))}; }
 
+void LoadLibrary(const Runtime& runtime, const std::string& path) {
+  ThrowIfError(LoadOpLibrary(*runtime.api, path));
+}
+
 ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
                             std::string path, std::vector<std::string> tags,
                             std::string config_proto) {
@@ -29,6 +34,12 @@ ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t ve
   return {std::move(servable), std::move(future)};
 }
 
+void WarmUpServable(const ServableHandle& self, const std::string& method,
+                    std::string_view request) {
+  const ByteBuffer bytes = ByteBuffer::Copy(request);
+  ThrowIfError(WarmUp(*ValueOrThrow(self.Get()), method, bytes));
+}
+
 }  // namespace
 
 void RegisterRuntime(py::module_& module) {
@@ -37,7 +48,9 @@ void RegisterRuntime(py::module_& module) {
                   py::call_guard<py::gil_scoped_release>(),
                   "Opens libtensorflow under the installed `tensorflow` package's directory.")
       .def_property_readonly("version",
-                             [](const Runtime& runtime) { return runtime.api->version(); });
+                             [](const Runtime& runtime) { return runtime.api->version(); })
+      .def("load_library", &LoadLibrary, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+           "Loads a library of custom ops, for models loaded afterwards.");
 
   py::class_<ServableHandle>(module, "Servable")
       .def_static("load", &LoadServable, py::arg("runtime"), py::kw_only(), py::arg("name"),
@@ -52,6 +65,9 @@ void RegisterRuntime(py::module_& module) {
                              [](const ServableHandle& self) {
                                return ToBytes(ValueOrThrow(self.Get())->signature_def_map());
                              })
+      .def("warm_up", &WarmUpServable, py::arg("method"), py::arg("request"),
+           py::call_guard<py::gil_scoped_release>(),
+           "Answers a serialized request as if a client had sent it.")
       .def("release", &ServableHandle::Release, py::call_guard<py::gil_scoped_release>(),
            "Gives up this handle's reference.")
       .def(

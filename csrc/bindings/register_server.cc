@@ -19,10 +19,15 @@ Milliseconds ToMilliseconds(double seconds) {
 }
 
 void Publish(Server& self, const std::vector<ServableHandle*>& handles,
-             const std::map<std::string, VersionLabels>& labels) {
+             const std::map<std::string, VersionLabels>& labels,
+             const std::map<std::string, std::vector<std::pair<int64_t, std::string>>>& pending) {
   std::vector<ServablePtr> servables;
   for (const ServableHandle* handle : handles) servables.push_back(ValueOrThrow(handle->Get()));
-  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels));
+  std::map<std::string, PendingVersions> on_their_way;
+  for (const auto& [name, versions] : pending) {
+    on_their_way[name] = PendingVersions(versions.begin(), versions.end());
+  }
+  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels, on_their_way));
 }
 
 py::object NextCall(Server& self) {
@@ -35,10 +40,19 @@ py::object NextCall(Server& self) {
   return py::make_tuple(std::move(event->call), event->started);
 }
 
-py::object PredictJsonBody(Server& self, int64_t token, std::string model,
+JsonMethod MethodByName(std::string_view name) {
+  if (name == "predict") return JsonMethod::kPredict;
+  if (name == "classify") return JsonMethod::kClassify;
+  if (name == "regress") return JsonMethod::kRegress;
+  throw py::value_error("the method is \"" + std::string(name) +
+                        "\"; it must be \"predict\", \"classify\" or \"regress\"");
+}
+
+py::object PredictJsonBody(Server& self, int64_t token, std::string_view method, std::string model,
                            std::optional<int64_t> version, std::optional<std::string> label,
                            std::string_view body, std::optional<double> timeout_s) {
   JsonPredictRequest request{.token = token,
+                             .method = MethodByName(method),
                              .model = std::move(model),
                              .version = version,
                              .label = std::move(label),
@@ -61,6 +75,17 @@ py::list JsonCompletions(Server& self) {
     completions.append(py::make_tuple(done.token, static_cast<int>(done.code), ToBytes(done.body)));
   }
   return completions;
+}
+
+py::list TakeCaptured(Server& self, double timeout_s) {
+  std::vector<std::string> requests;
+  {
+    const py::gil_scoped_release unlocked;
+    requests = self.tap().Take(ToMilliseconds(timeout_s));
+  }
+  py::list captured;
+  for (const std::string& request : requests) captured.append(ToBytes(request));
+  return captured;
 }
 
 void RegisterOptions(py::module_& module) {
@@ -99,14 +124,26 @@ void RegisterServer(py::module_& module) {
           py::call_guard<py::gil_scoped_release>(),
           "Binds and serves; returns the bound TCP ports.")
       .def("publish", &Publish, py::arg("servables"), py::arg("labels"),
-           "Replaces the routing table.")
+           py::arg("pending") = py::dict(), "Replaces the routing table.")
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")
-      .def("predict_json", &PredictJsonBody, py::arg("token"), py::arg("model"), py::arg("version"),
-           py::arg("label"), py::arg("body"), py::arg("timeout_s"),
-           "Answers a REST predict, at once or later through json_completions().")
+      .def("predict_json", &PredictJsonBody, py::arg("token"), py::arg("method"), py::arg("model"),
+           py::arg("version"), py::arg("label"), py::arg("body"), py::arg("timeout_s"),
+           "Answers a REST predict, classify or regress, at once or later through "
+           "json_completions().")
       .def_property_readonly("json_completion_fd",
                              [](Server& self) { return self.completions().fd(); })
       .def("json_completions", &JsonCompletions, "Takes the finished (token, code, body) triples.")
+      .def(
+          "start_capture",
+          [](Server& self, std::string model, size_t limit) {
+            ThrowIfError(self.tap().Start(std::move(model), limit));
+          },
+          py::arg("model"), py::arg("limit"), "Begins to copy the Predicts that a model answers.")
+      .def("take_captured", &TakeCaptured, py::arg("timeout_s"),
+           "Takes the captured requests; waits for the first one.")
+      .def(
+          "stop_capture", [](Server& self) { return self.tap().Stop(); },
+          "Ends the capture; answers how many requests were dropped.")
       .def(
           "shutdown",
           [](Server& self, double grace_s) { return self.Shutdown(ToMilliseconds(grace_s)); },

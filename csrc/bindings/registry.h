@@ -29,6 +29,10 @@ T ValueOrThrow(Result<T> result) {
   return std::move(*result);
 }
 
+inline void ThrowIfError(Status status) {
+  if (!status.ok()) throw StatusError(std::move(status));
+}
+
 // Each adds one concept to the module.
 void RegisterErrors(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);

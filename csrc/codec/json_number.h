@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace fastserve {
 
@@ -13,5 +15,11 @@ inline constexpr size_t kMaxJsonNumberSize = 32;
 // and does not depend on the locale.
 char* FormatJsonNumber(float value, char* to);
 char* FormatJsonNumber(double value, char* to);
+
+// Upstream's threads flush denormal numbers to zero, so a client never sees one come through.
+template <class T>
+T FlushDenormal(T value) {
+  return std::abs(value) < std::numeric_limits<T>::min() ? std::copysign(T{0}, value) : value;
+}
 
 }  // namespace fastserve

@@ -1,46 +1,19 @@
 #include "codec/json_tensor.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <string>
 #include <type_traits>
 
 #include "codec/base64.h"
 #include "codec/json_debug.h"
+#include "codec/json_document.h"
+#include "codec/json_number.h"
 
 namespace fastserve {
 namespace {
 
 using rapidjson::Value;
-
-// A value that no tensor element can hold has this type's name in the error text.
-const char* TypeName(const Value& value) {
-  switch (value.GetType()) {
-    case rapidjson::kNullType:
-      return "Null";
-    case rapidjson::kFalseType:
-      return "False";
-    case rapidjson::kTrueType:
-      return "True";
-    case rapidjson::kObjectType:
-      return "Object";
-    case rapidjson::kArrayType:
-      return "Array";
-    case rapidjson::kStringType:
-      return "String";
-    case rapidjson::kNumberType:
-      return "Number";
-  }
-  return "";
-}
-
-// Upstream's threads flush denormal numbers to zero, so a client never sees one come through.
-template <class T>
-T FlushDenormal(T value) {
-  return std::abs(value) < std::numeric_limits<T>::min() ? std::copysign(T{0}, value) : value;
-}
 
 template <class T>
 bool Convert(const Value& value, T* element) {
@@ -93,15 +66,6 @@ Dims ShapeOf(const Value& value) {
     if (list->Empty()) break;
   }
   return shape;
-}
-
-std::string ShapeText(const Dims& shape) {
-  std::string text = "[";
-  for (const int64_t extent : shape) {
-    if (text.size() > 1) text += ',';
-    text += std::to_string(extent);
-  }
-  return text + "]";
 }
 
 }  // namespace
@@ -163,8 +127,8 @@ Status JsonTensor::CheckShape(const Dims& shape, size_t size) const {
                                    " but got: " + std::to_string(size));
   }
   if (!(shape == shape_)) {
-    return Status::InvalidArgument("Expecting shape " + ShapeText(shape_) +
-                                   " but got: " + ShapeText(shape));
+    return Status::InvalidArgument("Expecting shape " + DimsText(shape_) +
+                                   " but got: " + DimsText(shape));
   }
   return Status();
 }
@@ -300,7 +264,7 @@ Status JsonTensor::LeafError(const Value& value, size_t level) const {
                                  " to type: " + DataTypeName(dtype_));
   }
   return Status::InvalidArgument("JSON Value: " + JsonDebugText(value) +
-                                 " Type: " + TypeName(value) +
+                                 " Type: " + JsonTypeName(value) +
                                  " is not of expected type: " + DataTypeName(dtype_));
 }
 

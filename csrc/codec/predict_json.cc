@@ -1,15 +1,10 @@
 #include "codec/predict_json.h"
 
-#include <rapidjson/document.h>
-#include <rapidjson/encodedstream.h>
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
-
 #include <algorithm>
-#include <cstdint>
 #include <optional>
 
 #include "codec/json_debug.h"
+#include "codec/json_document.h"
 #include "codec/json_tensor.h"
 
 namespace fastserve {
@@ -17,24 +12,8 @@ namespace {
 
 using rapidjson::Value;
 
-constexpr unsigned kParseFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNanAndInfFlag |
-                                 rapidjson::kParseStopWhenDoneFlag;
-// RapidJSON counts elements and bytes of strings in 32 bits.
-constexpr size_t kMaxBodyBytes = UINT32_MAX;
 // The most dimensions that TensorFlow gives a tensor.
 constexpr size_t kMaxRank = 254;
-
-Status ValueError(const Value& value, std::string_view problem) {
-  return Status::InvalidArgument("JSON Value: " + JsonDebugText(value) + " " +
-                                 std::string(problem));
-}
-
-// The first member of that name, or null.
-const Value* FindMember(const Value& object, std::string_view name) {
-  const auto size = static_cast<rapidjson::SizeType>(name.size());
-  const auto member = object.FindMember(Value(rapidjson::StringRef(name.data(), size)));
-  return member == object.MemberEnd() ? nullptr : &member->value;
-}
 
 // An object that names inputs, rather than one that is a string in base64.
 bool IsNamedInputs(const Value& value) { return value.IsObject() && !IsBase64Object(value); }
@@ -189,52 +168,22 @@ Status CheckRanks(const JsonInputs& inputs) {
 
 }  // namespace
 
-// Small requests live in this one allocation.
-struct PredictJson::Document {
-  explicit Document(size_t size)
-      : body_size(size), allocator(memory, sizeof memory), root(&allocator) {}
-
-  size_t body_size;
-  alignas(std::max_align_t) char memory[2048];
-  rapidjson::MemoryPoolAllocator<> allocator;
-  rapidjson::Document root;
-};
-
-PredictJson::PredictJson(std::unique_ptr<Document> document) : document_(std::move(document)) {}
+PredictJson::PredictJson(std::unique_ptr<const JsonDocument> document)
+    : document_(std::move(document)) {}
 PredictJson::PredictJson(PredictJson&&) noexcept = default;
 PredictJson& PredictJson::operator=(PredictJson&&) noexcept = default;
 PredictJson::~PredictJson() = default;
 
 Result<PredictJson> PredictJson::Parse(ByteView body) {
-  if (body.empty()) return Status::InvalidArgument("JSON Parse error: The document is empty");
-  if (body.size() > kMaxBodyBytes) {
-    return Status::InvalidArgument("JSON Parse error: The document is larger than 4 GiB");
-  }
-  auto document = std::make_unique<Document>(body.size());
-  rapidjson::Document& root = document->root;
-  rapidjson::MemoryStream memory(body.data(), body.size());
-  rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(memory);
-  if (root.ParseStream<kParseFlags>(stream).HasParseError()) {
-    return Status::InvalidArgument(std::string("JSON Parse error: ") +
-                                   rapidjson::GetParseError_En(root.GetParseError()) +
-                                   " at offset: " + std::to_string(root.GetErrorOffset()));
-  }
-  if (!root.IsObject()) return ValueError(root, "Is not object");
-  if (const Value* name = FindMember(root, "signature_name"); name && !name->IsString()) {
-    return ValueError(root,
-                      "not formatted correctly. 'signature_name' key must be a string value.");
-  }
-  return PredictJson(std::move(document));
+  Result<std::unique_ptr<const JsonDocument>> document = JsonDocument::Parse(body);
+  if (!document.ok()) return document.status();
+  return PredictJson(std::move(*document));
 }
 
-std::string_view PredictJson::signature_name() const {
-  const Value* name = FindMember(document_->root, "signature_name");
-  if (name == nullptr) return {};
-  return {name->GetString(), name->GetStringLength()};
-}
+std::string_view PredictJson::signature_name() const { return document_->signature_name(); }
 
 Result<JsonInputs> PredictJson::ToInputs(const Signature& signature) const {
-  const rapidjson::Document& root = document_->root;
+  const Value& root = document_->root();
   if (signature.inputs.empty()) {
     const std::string_view name = signature_name();
     return Status::InvalidArgument("Failed to get input map for signature: " +
@@ -246,17 +195,18 @@ Result<JsonInputs> PredictJson::ToInputs(const Signature& signature) const {
     return Status::InvalidArgument("Missing 'inputs' or 'instances' key");
   }
   if (instances != nullptr && inputs != nullptr) {
-    return ValueError(root,
-                      "Not formatted correctly expecting only one of 'inputs' or 'instances' keys "
-                      "to exist ");
+    return JsonValueError(
+        root,
+        "Not formatted correctly expecting only one of 'inputs' or 'instances' keys "
+        "to exist ");
   }
   if (instances != nullptr && !instances->IsArray()) {
-    return ValueError(root, "Expecting 'instances' to be an list/array");
+    return JsonValueError(root, "Expecting 'instances' to be an list/array");
   }
   if (instances != nullptr && instances->Empty()) {
-    return ValueError(root, "No values in 'instances' array");
+    return JsonValueError(root, "No values in 'instances' array");
   }
-  InputReader reader(signature, document_->body_size);
+  InputReader reader(signature, document_->body_size());
   Result<JsonInputs> result =
       instances ? reader.ReadInstances(*instances) : reader.ReadInputs(*inputs);
   if (result.ok()) FASTSERVE_RETURN_IF_ERROR(CheckRanks(*result));

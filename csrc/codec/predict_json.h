@@ -14,6 +14,8 @@
 
 namespace fastserve {
 
+class JsonDocument;
+
 // Which of the two forms a REST predict request has, and so its answer.
 enum class JsonFormat {
   kRow,     // "instances" -> "predictions"
@@ -50,9 +52,8 @@ class PredictJson {
   Result<JsonInputs> ToInputs(const Signature& signature) const;
 
  private:
-  struct Document;
-  explicit PredictJson(std::unique_ptr<Document> document);
-  std::unique_ptr<Document> document_;
+  explicit PredictJson(std::unique_ptr<const JsonDocument> document);
+  std::unique_ptr<const JsonDocument> document_;
 };
 
 // The body of a REST predict answer: {"predictions": ...} or {"outputs": ...}, laid out as upstream

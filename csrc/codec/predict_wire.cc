@@ -22,44 +22,6 @@ constexpr uint32_t kOutputs = 1;
 constexpr uint32_t kModelSpec = 2;
 }  // namespace response
 
-bool ReadInt64Value(WireReader in, int64_t* value) {
-  while (in.Next()) {
-    if (in.tag() == VarintTag(model_spec::kInt64Value)) {
-      *value = static_cast<int64_t>(in.Varint());
-    } else {
-      in.Skip();
-    }
-  }
-  return in.ok();
-}
-
-// Merges into `spec`, as protobuf does when a message comes twice. The version is merged with one
-// that is there, but not with one that a label has replaced.
-bool ReadModelSpec(WireReader in, ModelSpecView* spec) {
-  while (in.Next()) {
-    switch (in.tag()) {
-      case BytesTag(model_spec::kName):
-        spec->name = in.Text();
-        break;
-      case BytesTag(model_spec::kVersion):
-        spec->version_label.reset();
-        if (!spec->version) spec->version = 0;
-        in.Require(ReadInt64Value(in.Message(), &*spec->version));
-        break;
-      case BytesTag(model_spec::kSignatureName):
-        spec->signature_name = in.Text();
-        break;
-      case BytesTag(model_spec::kVersionLabel):
-        spec->version.reset();
-        spec->version_label = in.Text();
-        break;
-      default:
-        in.Skip();
-    }
-  }
-  return in.ok();
-}
-
 bool ReadInput(WireReader in, PredictRequestView* view) {
   const MapEntry entry = ReadMapEntry(in);
   if (!in.ok()) return false;
@@ -102,15 +64,6 @@ void SortInputs(std::vector<std::pair<std::string_view, ByteView>>* inputs) {
   inputs->erase(std::unique(inputs->begin(), inputs->end(), same), inputs->end());
 }
 
-// A string field, which is left out when it is empty.
-size_t TextSize(uint32_t field, std::string_view text) {
-  return text.empty() ? 0 : BytesFieldSize(field, text.size());
-}
-
-char* WriteText(char* to, uint32_t field, std::string_view text) {
-  return text.empty() ? to : WriteBytesField(to, field, text);
-}
-
 }  // namespace
 
 Result<PredictRequestView> ParsePredictRequest(ByteView message) {
@@ -144,17 +97,9 @@ Status PredictResponseWriter::AddOutput(std::string_view alias, const HostTensor
 
 void PredictResponseWriter::AddModelSpec(std::string_view name, int64_t version,
                                          std::string_view signature_name) {
-  const auto number = static_cast<uint64_t>(version);
-  const size_t version_size = version == 0 ? 0 : 1 + VarintSize(number);
-  const size_t spec_size = TextSize(model_spec::kName, name) +
-                           BytesFieldSize(model_spec::kVersion, version_size) +
-                           TextSize(model_spec::kSignatureName, signature_name);
-  char* to = Extend(&out_.tail(), BytesFieldSize(response::kModelSpec, spec_size));
-  to = WriteBytesHeader(to, response::kModelSpec, spec_size);
-  to = WriteText(to, model_spec::kName, name);
-  to = WriteBytesHeader(to, model_spec::kVersion, version_size);
-  if (version != 0) to = WriteVarint(WriteVarint(to, VarintTag(model_spec::kInt64Value)), number);
-  WriteText(to, model_spec::kSignatureName, signature_name);
+  const AnsweringModel model{name, version, signature_name};
+  char* to = Extend(&out_.tail(), ModelSpecFieldSize(response::kModelSpec, model));
+  WriteModelSpecField(to, response::kModelSpec, model);
 }
 
 }  // namespace fastserve

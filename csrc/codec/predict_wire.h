@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,18 +10,10 @@
 #include "base/byte_chain.h"
 #include "base/status.h"
 #include "base/tensor.h"
+#include "codec/model_spec.h"
 #include "codec/tensor_wire.h"
 
 namespace fastserve {
-
-// tensorflow.serving.ModelSpec; the views borrow from the request.
-struct ModelSpecView {
-  std::string_view name;
-  std::string_view signature_name;
-  // At most one of the two is set (oneof version_choice): whichever came last on the wire.
-  std::optional<int64_t> version;
-  std::optional<std::string_view> version_label;
-};
 
 // tensorflow.serving.PredictRequest; the views borrow from the request.
 struct PredictRequestView {

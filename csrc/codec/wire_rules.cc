@@ -12,8 +12,8 @@ constexpr FieldRule kFixed32s = {Content::kFixed32s};
 constexpr FieldRule kFixed64s = {Content::kFixed64s};
 constexpr FieldRule MessageOf(const MessageRules& rules) { return {Content::kMessage, &rules}; }
 
-// google.protobuf.Int64Value, Handshake and such: nothing but numbers.
-constexpr MessageRules kNumbers = {};
+// google.protobuf.Int64Value, Handshake, BytesList and such: nothing but numbers or bytes.
+constexpr MessageRules kPlain = {};
 
 // Each comment names a message and its fields in order, from number 0 (which none has).
 // tensorflow.TensorShapeProto.Dim: size, name
@@ -62,9 +62,25 @@ constexpr MessageRules kSplitEntry = {kSplitEntryFields};
 // return_single_response
 constexpr FieldRule kStreamedFields[] = {kAny, kAny, MessageOf(kSplitEntry)};
 // tensorflow.serving.PredictRequest.RequestOptions: 4 is return_stoptokens, 13 is handshake
-constexpr FieldRule kOptionsFields[] = {
-    kAny, kAny, kAny, kAny, kVarints, kAny, kAny,
-    kAny, kAny, kAny, kAny, kAny,     kAny, MessageOf(kNumbers)};
+constexpr FieldRule kOptionsFields[] = {kAny, kAny, kAny, kAny, kVarints, kAny, kAny,
+                                        kAny, kAny, kAny, kAny, kAny,     kAny, MessageOf(kPlain)};
+// tensorflow.FloatList and tensorflow.Int64List: value
+constexpr FieldRule kFloatListFields[] = {kAny, kFixed32s};
+constexpr MessageRules kFloatList = {kFloatListFields};
+constexpr FieldRule kInt64ListFields[] = {kAny, kVarints};
+constexpr MessageRules kInt64List = {kInt64ListFields};
+// tensorflow.Feature: bytes_list, float_list, int64_list
+constexpr FieldRule kFeatureFields[] = {kAny, MessageOf(kPlain), MessageOf(kFloatList),
+                                        MessageOf(kInt64List)};
+constexpr MessageRules kFeature = {kFeatureFields};
+// tensorflow.Features.FeatureEntry: key, value
+constexpr FieldRule kFeatureEntryFields[] = {kAny, kText, MessageOf(kFeature)};
+constexpr MessageRules kFeatureEntry = {kFeatureEntryFields};
+// tensorflow.Features: feature
+constexpr FieldRule kFeaturesFields[] = {kAny, MessageOf(kFeatureEntry)};
+constexpr MessageRules kFeatures = {kFeaturesFields};
+// tensorflow.Example: features
+constexpr FieldRule kExampleFields[] = {kAny, MessageOf(kFeatures)};
 
 bool IsValidField(WireReader& in, const FieldRule& rule) {
   switch (rule.content) {
@@ -88,6 +104,7 @@ bool IsValidField(WireReader& in, const FieldRule& rule) {
 
 }  // namespace
 
+const MessageRules kExampleRules = {kExampleFields};
 const MessageRules kTensorProtoRules = {kTensorFields};
 const MessageRules kPredictStreamedOptionsRules = {kStreamedFields};
 const MessageRules kRequestOptionsRules = {kOptionsFields};

@@ -23,6 +23,7 @@ struct MessageRules {
   std::span<const FieldRule> fields;
 };
 
+extern const MessageRules kExampleRules;
 extern const MessageRules kTensorProtoRules;
 extern const MessageRules kPredictStreamedOptionsRules;
 extern const MessageRules kRequestOptionsRules;

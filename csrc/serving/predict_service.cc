@@ -19,18 +19,10 @@ namespace {
 
 Result<ServablePtr> FindServable(const Router& router, const PredictRequestView& request) {
   if (!request.has_model_spec) return Status::InvalidArgument("Missing ModelSpec");
-  const ModelSpecView& spec = request.model_spec;
-  if (spec.name.empty()) return Status::InvalidArgument("ModelSpec has no name specified.");
-  return router.Current()->Find(spec.name, spec.version, spec.version_label);
+  return FindServable(router, request.model_spec);
 }
 
-Status SignatureNotFound(std::string_view name) {
-  return Status::FailedPrecondition("Serving signature key \"" +
-                                    std::string(name.empty() ? "serving_default" : name) +
-                                    "\" not found.");
-}
-
-Result<ByteChain> WriteResponse(const ServablePtr& servable, const PredictRequestView& request,
+Result<ByteChain> WriteResponse(const Servable& servable, const PredictRequestView& request,
                                 const BoundSignature& bound, const PredictOutputs& outputs,
                                 TensorEncoding encoding) {
   ByteChain answer;
@@ -39,11 +31,30 @@ Result<ByteChain> WriteResponse(const ServablePtr& servable, const PredictReques
   for (const NamedOutput& output : outputs.named) {
     FASTSERVE_RETURN_IF_ERROR(writer.AddOutput(output.alias, output.tensor, outputs.tensors));
   }
-  writer.AddModelSpec(request.model_spec.name, servable->version(), bound.signature.name);
+  writer.AddModelSpec(request.model_spec.name, servable.version(), bound.signature.name);
   return answer;
 }
 
 }  // namespace
+
+Result<const BoundSignature*> FindPredictSignature(const Servable& servable,
+                                                   std::string_view name) {
+  if (const BoundSignature* bound = servable.FindSignature(name)) return bound;
+  return Status::FailedPrecondition("Serving signature key \"" +
+                                    std::string(name.empty() ? "serving_default" : name) +
+                                    "\" not found.");
+}
+
+Result<ByteChain> AnswerPredict(const Servable& servable, const BoundSignature& bound,
+                                const PredictRequestView& request, const ByteBuffer& bytes,
+                                TensorEncoding encoding) {
+  const auto start = Call::Clock::now();
+  const Result<PredictOutputs> outputs =
+      RunSerialized(servable, bound, request.inputs, bytes, request.output_filter);
+  if (!outputs.ok()) return outputs.status();
+  bound.cost.Record(Call::Clock::now() - start, bytes.size());
+  return WriteResponse(servable, request, bound, *outputs, encoding);
+}
 
 void PredictService::Register(GrpcServer& server) {
   server.AddUnary(
@@ -58,25 +69,21 @@ void PredictService::Handle(CallPtr call, ByteBuffer bytes) {
   if (!request.ok()) return call->Finish(request.status());
   Result<ServablePtr> servable = FindServable(router_, *request);
   if (!servable.ok()) return call->Finish(servable.status());
-  const std::string_view name = request->model_spec.signature_name;
-  const BoundSignature* bound = (*servable)->FindSignature(name);
-  if (bound == nullptr) return call->Finish(SignatureNotFound(name));
-  Task task{std::move(call), std::move(bytes), std::move(*request), std::move(*servable), bound};
-  if (bound->cost.IsCheap(task.bytes.size())) return Execute(task);
+  const Result<const BoundSignature*> bound =
+      FindPredictSignature(**servable, request->model_spec.signature_name);
+  if (!bound.ok()) return call->Finish(bound.status());
+  Task task{std::move(call), std::move(bytes), std::move(*request), std::move(*servable), *bound};
+  if ((*bound)->cost.IsCheap(task.bytes.size())) return Execute(task);
   workers_.Post([this, held = std::make_shared<const Task>(std::move(task))] {
     if (!held->call->done()) Execute(*held);
   });
 }
 
 void PredictService::Execute(const Task& task) const {
-  const auto start = Call::Clock::now();
-  const Result<PredictOutputs> outputs = RunSerialized(
-      *task.servable, *task.bound, task.request.inputs, task.bytes, task.request.output_filter);
-  if (!outputs.ok()) return task.call->Finish(outputs.status());
-  task.bound->cost.Record(Call::Clock::now() - start, task.bytes.size());
   Result<ByteChain> answer =
-      WriteResponse(task.servable, task.request, *task.bound, *outputs, encoding_);
+      AnswerPredict(*task.servable, *task.bound, task.request, task.bytes, encoding_);
   if (!answer.ok()) return task.call->Finish(answer.status());
+  tap_.Offer(task.servable->name(), task.bytes.view());
   task.call->Reply(std::move(*answer));
 }
 

@@ -3,14 +3,29 @@
 namespace fastserve {
 namespace {
 
-Status NotServed(std::string_view name, std::optional<int64_t> version) {
+// The pending version that a request waits for: the one it names, or the highest.
+const PendingVersions::value_type* FindPending(const PendingVersions& pending,
+                                               std::optional<int64_t> version) {
+  if (pending.empty()) return nullptr;
+  if (!version) return &*pending.rbegin();
+  const auto exact = pending.find(*version);
+  return exact == pending.end() ? nullptr : &*exact;
+}
+
+Status NotServed(std::string_view name, std::optional<int64_t> version,
+                 const PendingVersions& pending) {
   std::string text = "Servable not found for request: ";
   if (version) {
     text.append("Specific(").append(name).append(", ").append(std::to_string(*version));
   } else {
     text.append("Latest(").append(name);
   }
-  return Status::NotFound(text + ")");
+  text += ')';
+  const auto* awaited = FindPending(pending, version);
+  if (awaited == nullptr) return Status::NotFound(std::move(text));
+  text.append(". Model ").append(name).append(" is not ready yet: version ");
+  text.append(std::to_string(awaited->first)).append(" is ").append(awaited->second);
+  return Status::Unavailable(std::move(text));
 }
 
 Status UnknownLabel(std::string_view label) {
@@ -20,11 +35,13 @@ Status UnknownLabel(std::string_view label) {
 }  // namespace
 
 RoutingSnapshot::RoutingSnapshot(const std::vector<ServablePtr>& servables,
-                                 const std::map<std::string, VersionLabels>& labels) {
+                                 const std::map<std::string, VersionLabels>& labels,
+                                 const std::map<std::string, PendingVersions>& pending) {
   for (const ServablePtr& servable : servables) {
     models_[servable->name()].versions[servable->version()] = servable;
   }
   for (const auto& [name, model_labels] : labels) models_[name].labels = model_labels;
+  for (const auto& [name, versions] : pending) models_[name].pending = versions;
 }
 
 Result<ServablePtr> RoutingSnapshot::Find(std::string_view name, std::optional<int64_t> version,
@@ -36,12 +53,21 @@ Result<ServablePtr> RoutingSnapshot::Find(std::string_view name, std::optional<i
     if (labelled == found->second.labels.end()) return UnknownLabel(*label);
     version = labelled->second;
   }
-  if (found == models_.end() || found->second.versions.empty()) return NotServed(name, version);
-  const auto& versions = found->second.versions;
-  if (!version) return versions.rbegin()->second;
-  const auto exact = versions.find(*version);
-  if (exact == versions.end()) return NotServed(name, version);
-  return exact->second;
+  if (found == models_.end()) return NotServed(name, version, {});
+  const auto& [versions, labels, pending] = found->second;
+  auto servable = versions.end();
+  if (version) {
+    servable = versions.find(*version);
+  } else if (!versions.empty()) {
+    --servable;
+  }
+  if (servable == versions.end()) return NotServed(name, version, pending);
+  return servable->second;
+}
+
+Result<ServablePtr> FindServable(const Router& router, const ModelSpecView& spec) {
+  if (spec.name.empty()) return Status::InvalidArgument("ModelSpec has no name specified.");
+  return router.Current()->Find(spec.name, spec.version, spec.version_label);
 }
 
 }  // namespace fastserve

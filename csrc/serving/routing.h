@@ -11,24 +11,29 @@
 #include <vector>
 
 #include "base/status.h"
+#include "codec/model_spec.h"
 #include "serving/servable.h"
 
 namespace fastserve {
 
 // label -> version of one model.
 using VersionLabels = std::map<std::string, int64_t, std::less<>>;
+// version -> state ("LOADING") of those versions of one model that are on their way.
+using PendingVersions = std::map<int64_t, std::string>;
 
 // Which loaded servable answers for which name, version and label. Immutable.
 class RoutingSnapshot {
  public:
   RoutingSnapshot() = default;
-  // `labels` is model name -> its labels; a label may name a version that is not loaded.
+  // `labels` and `pending` go by model name; a label may name a version that is not loaded.
   RoutingSnapshot(const std::vector<ServablePtr>& servables,
-                  const std::map<std::string, VersionLabels>& labels);
+                  const std::map<std::string, VersionLabels>& labels,
+                  const std::map<std::string, PendingVersions>& pending = {});
 
   // At most one of `version` and `label` is set; with neither, the highest loaded version answers.
   // Errors by upstream's texts (core/manager.h, model_servers/server_core.cc): kInvalidArgument for
-  // an unknown label, kNotFound for what is not loaded.
+  // an unknown label, kNotFound for what is not loaded. Where that is on its way: kUnavailable,
+  // with its state behind upstream's text.
   Result<ServablePtr> Find(std::string_view name, std::optional<int64_t> version,
                            std::optional<std::string_view> label) const;
 
@@ -36,6 +41,7 @@ class RoutingSnapshot {
   struct Model {
     std::map<int64_t, ServablePtr> versions;
     VersionLabels labels;
+    PendingVersions pending;
   };
   std::map<std::string, Model, std::less<>> models_;
 };
@@ -52,5 +58,8 @@ class Router {
  private:
   std::atomic<std::shared_ptr<const RoutingSnapshot>> current_;
 };
+
+// The servable that a request's ModelSpec asks for. kInvalidArgument for an empty name.
+Result<ServablePtr> FindServable(const Router& router, const ModelSpecView& spec);
 
 }  // namespace fastserve

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/heap.h"
 #include "serving/reaper.h"
 
 namespace fastserve {
@@ -48,6 +49,7 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
     Reaper::Instance().Bury([dead, on_unloaded] {
       delete dead;
+      ReturnFreedMemory();  // else a graph's many small pieces pile up from version to version
       if (on_unloaded) on_unloaded();
     });
   };

@@ -31,7 +31,7 @@ struct BoundSignature {
 class Servable {
  public:
   // Blocks until the model can run. `on_unloaded` is called on the reaper's thread once the session
-  // has been freed; null = nobody wants to know.
+  // has been freed and its memory given back; null = nobody wants to know.
   static Result<std::shared_ptr<const Servable>> Load(const TfApi& api, std::string name,
                                                       int64_t version,
                                                       const SavedModelOptions& options,

@@ -1,13 +1,18 @@
 #include "serving/server.h"
 
+#include "base/heap.h"
+
 namespace fastserve {
 
 Server::Server(const ServerOptions& options)
     : workers_(options.worker_threads),
-      predict_(router_, workers_, options.encoding),
-      json_(router_, workers_, completions_),
+      predict_(router_, workers_, tap_, options.encoding),
+      inference_(router_, workers_, options.inference),
+      json_(router_, workers_, completions_, options.inference),
       grpc_(options.grpc) {
+  KeepFreedMemory();
   predict_.Register(grpc_);
+  inference_.Register(grpc_);
   rpcs_.Register(grpc_);
 }
 

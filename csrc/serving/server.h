@@ -6,8 +6,10 @@
 
 #include "codec/predict_wire.h"
 #include "serving/completion_queue.h"
+#include "serving/inference_service.h"
 #include "serving/json_predictor.h"
 #include "serving/predict_service.h"
+#include "serving/request_tap.h"
 #include "serving/routing.h"
 #include "serving/rpc_queue.h"
 #include "serving/worker_pool.h"
@@ -22,6 +24,8 @@ struct ServerOptions {
   int worker_threads = 1;
   // How Predict's answers carry tensors.
   TensorEncoding encoding = TensorEncoding::kTypedFields;
+  // How Classify, Regress and MultiInference take signatures, over gRPC and REST.
+  InferenceOptions inference;
 };
 
 // The data plane put together: the gRPC port, the routing table, and what runs between them.
@@ -41,13 +45,16 @@ class Server {
   RpcQueue& rpcs() { return rpcs_; }
   JsonPredictor& json() { return json_; }
   CompletionQueue& completions() { return completions_; }
+  RequestTap& tap() { return tap_; }
 
  private:
   Router router_;
   RpcQueue rpcs_;
   CompletionQueue completions_;
+  RequestTap tap_;
   WorkerPool workers_;
   PredictService predict_;
+  InferenceService inference_;
   JsonPredictor json_;
   GrpcServer grpc_;
 };

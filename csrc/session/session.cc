@@ -1,9 +1,16 @@
 #include "session/session.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <charconv>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 #include <utility>
+
+#include "codec/wire_reader.h"
 
 namespace fastserve {
 namespace {
@@ -30,6 +37,8 @@ class Owned {
   void (*free_)(T*);
 };
 
+std::atomic<int> sessions{0};  // loaded and not freed yet
+
 // TensorFlow's out-parameter for errors.
 class RuntimeStatus {
  public:
@@ -52,6 +61,44 @@ Status SetConfig(const TfApi& api, TF_SessionOptions* options, const std::string
   const RuntimeStatus status(api);
   api.SetConfig(options, config.data(), config.size(), status.get());
   return status.ToStatus();
+}
+
+// Whether a session of this tensorflow.ConfigProto starts threads that no other session shares.
+bool HasThreadsOfItsOwn(ByteView config_proto) {
+  constexpr uint32_t kUsePerSessionThreads = VarintTag(9);
+  constexpr uint32_t kSessionInterOpThreadPool = BytesTag(12);
+  bool found = false;
+  WireReader in(config_proto);
+  while (in.Next()) {
+    if (in.tag() == kUsePerSessionThreads) {
+      found = in.Varint() != 0;
+    } else if (in.tag() == kSessionInterOpThreadPool) {
+      return true;
+    } else {
+      in.Skip();
+    }
+  }
+  return found;
+}
+
+// Starts the threads that sessions share, which TensorFlow does with the first session that wants
+// them: threads inherit the priority of their maker, which then must not be a low one.
+void StartSharedThreads(const TfApi& api, const TF_SessionOptions* options) {
+  const Owned<TF_Graph> graph(api.NewGraph(), api.DeleteGraph);
+  const RuntimeStatus ignored(api);  // an option that is not valid fails the load too
+  TF_Session* session = api.NewSession(graph.get(), options, ignored.get());
+  if (session != nullptr) api.DeleteSession(session, ignored.get());
+}
+
+// Runs `task` on a thread of its own, since a thread that has lowered its priority may not raise it
+// again.
+template <class Task>
+void RunAtLowPriority(Task task) {
+  constexpr int kNice = 10;
+  std::thread([&] {
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+    task();
+  }).join();
 }
 
 bool HoldsSavedModel(const std::filesystem::path& directory) {
@@ -85,6 +132,15 @@ Status CheckNoVariantTaken(const TfApi& api, std::span<const TF_Output> feeds,
 
 }  // namespace
 
+Status LoadOpLibrary(const TfApi& api, const std::string& path) {
+  const RuntimeStatus status(api);
+  const Owned<TF_Library> library(api.LoadLibrary(path.c_str(), status.get()),
+                                  api.DeleteLibraryHandle);  // frees the handle alone
+  const Status loaded = status.ToStatus();
+  if (loaded.ok()) return {};
+  return {loaded.code(), "cannot load the op library " + path + ": " + loaded.message()};
+}
+
 struct Session::Handles {
   explicit Handles(const TfApi& tf)
       : api(tf),
@@ -92,6 +148,7 @@ struct Session::Handles {
         meta_graph(tf.NewBuffer(), tf.DeleteBuffer) {}
   ~Handles() {
     if (session == nullptr) return;
+    --sessions;
     const RuntimeStatus ignored(api);
     api.CloseSession(session, ignored.get());
     api.DeleteSession(session, ignored.get());
@@ -114,10 +171,20 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
   for (const std::string& tag : options.tags) tags.push_back(tag.c_str());
   auto handles = std::make_unique<Handles>(api);
   const RuntimeStatus status(api);
-  handles->session = api.LoadSessionFromSavedModel(
-      session_options.get(), nullptr, options.directory.c_str(), tags.data(),
-      static_cast<int>(tags.size()), handles->graph.get(), handles->meta_graph.get(), status.get());
+  const auto load = [&] {
+    handles->session = api.LoadSessionFromSavedModel(
+        session_options.get(), &kRunOptions, options.directory.c_str(), tags.data(),
+        static_cast<int>(tags.size()), handles->graph.get(), handles->meta_graph.get(),
+        status.get());
+  };
+  if (sessions == 0 || HasThreadsOfItsOwn(options.config_proto)) {
+    load();
+  } else {
+    StartSharedThreads(api, session_options.get());
+    RunAtLowPriority(load);
+  }
   if (handles->session == nullptr) return LoadError(status.ToStatus(), options.directory);
+  ++sessions;
   return std::unique_ptr<Session>(new Session(std::move(handles)));
 }
 

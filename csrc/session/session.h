@@ -20,11 +20,17 @@ struct SavedModelOptions {
   std::string config_proto;  // serialized tensorflow.ConfigProto; empty = TensorFlow's defaults
 };
 
+// Loads a library of custom ops, for all models loaded afterwards. TensorFlow's own code, with the
+// path, on failure. Never unloaded; a second time does nothing.
+Status LoadOpLibrary(const TfApi& api, const std::string& path);
+
 // One loaded SavedModel and its TensorFlow session. Run() from any number of threads at once.
 class Session {
  public:
-  // Blocks while TensorFlow reads the model, which may take long. TensorFlow's own code and text on
-  // failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound).
+  // Blocks while TensorFlow reads the model, which may take long. Beside loaded models a thread of
+  // low priority does the work, so that requests for those are disturbed little; it takes longer
+  // where the CPUs are busy. TensorFlow's own code and text on failure, but TensorFlow Serving's
+  // where the directory holds no SavedModel (kNotFound).
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
   ~Session();  // closes and frees the TensorFlow session; may take long

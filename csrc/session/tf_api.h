@@ -12,6 +12,7 @@
 #ifndef TENSORFLOW_C_C_API_H_
 extern "C" {
 struct TF_Graph;
+struct TF_Library;
 struct TF_Operation;
 struct TF_Session;
 struct TF_SessionOptions;
@@ -42,7 +43,8 @@ typedef int TF_DataType;
   f(TensorData) f(StringInit) f(StringCopy) f(StringGetDataPointer) f(StringGetSize)              \
   f(StringDealloc) f(NewGraph) f(DeleteGraph) f(GraphOperationByName) f(OperationNumOutputs)      \
   f(OperationOutputType) f(NewSessionOptions) f(DeleteSessionOptions) f(SetConfig)                \
-  f(LoadSessionFromSavedModel) f(CloseSession) f(DeleteSession) f(SessionRun)
+  f(LoadSessionFromSavedModel) f(CloseSession) f(DeleteSession) f(SessionRun) f(NewSession)       \
+  f(LoadLibrary) f(DeleteLibraryHandle)
 // clang-format on
 
 namespace fastserve {
@@ -98,6 +100,9 @@ struct TfApi {
                      TF_Tensor** output_values, int noutputs,
                      const TF_Operation* const* target_opers, int ntargets, TF_Buffer* run_metadata,
                      TF_Status*);
+  TF_Session* (*NewSession)(TF_Graph*, const TF_SessionOptions*, TF_Status*);
+  TF_Library* (*LoadLibrary)(const char* library_filename, TF_Status*);
+  void (*DeleteLibraryHandle)(TF_Library*);
 };
 
 }  // namespace fastserve

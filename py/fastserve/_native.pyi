@@ -21,6 +21,11 @@ class Runtime:
     @property
     def version(self) -> str:
         """TensorFlow's version, as "2.21.0"."""
+    def load_library(self, path: str) -> None:
+        """Loads a library of custom ops, for all models that are loaded afterwards.
+
+        Without the GIL. Raises NativeError that names the path.
+        """
 
 class Servable:
     """One loaded version of one model. Python's handle is one reference among many."""
@@ -47,6 +52,14 @@ class Servable:
     @property
     def signature_def_map(self) -> bytes:
         """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
+    def warm_up(self, method: str, request: bytes) -> None:
+        """Answers a serialized request as if a client had sent it, and drops the answer.
+
+        `method` is "predict", "classify", "regress" or "multi_inference". The request's signature
+        counts, its model name and version do not; the servable need not be published. Without the
+        GIL, on this thread. Raises NativeError with what a client would have got; UNIMPLEMENTED for
+        other methods.
+        """
     def release(self) -> None:
         """Gives up this handle's reference; memory is freed when requests in flight are done."""
     def wait_unloaded(self, timeout_s: float) -> bool:
@@ -104,11 +117,15 @@ class Server:
         self,
         servables: Sequence[Servable],
         labels: Mapping[str, Mapping[str, int]],
+        pending: Mapping[str, Sequence[tuple[int, str]]] = {},
     ) -> None:
         """Replaces the routing table: exactly these servables answer from now on.
 
         `labels` is model name -> label -> version (of any version, loaded or not). Requests without
         version or label go to the highest version of their model.
+
+        `pending` is model name -> (version, state's name) of versions that are on their way: who
+        asks for one of them gets UNAVAILABLE with that state instead of NOT_FOUND.
         """
     def next_call(self) -> tuple[RpcCall, bool] | None:
         """Waits, without the GIL, for an RPC that no native method takes.
@@ -119,21 +136,39 @@ class Server:
     def predict_json(
         self,
         token: int,
+        method: str,
         model: str,
         version: int | None,
         label: str | None,
         body: bytes,
         timeout_s: float | None,
     ) -> tuple[int, bytes] | None:
-        """Answers a REST predict: (gRPC code's number, JSON body), the body of an error included.
+        """Answers a REST request: (gRPC code's number, JSON body), the body of an error included.
 
-        None when the answer comes later, from json_completions(), under `token`.
+        `method` is "predict", "classify" or "regress". None when the answer comes later, from
+        json_completions(), under `token`.
         """
     @property
     def json_completion_fd(self) -> int:
         """An eventfd that becomes readable when json_completions() has something."""
     def json_completions(self) -> list[tuple[int, int, bytes]]:
         """Takes the finished (token, code, body) triples and resets the eventfd; never blocks."""
+    def start_capture(self, model: str, limit: int) -> None:
+        """Begins to copy the Predict requests over gRPC that `model` answers without an error.
+
+        At most `limit` of them, and 256 MiB, wait to be taken; more are dropped. Raises NativeError
+        while a capture is on, and for a limit of 0.
+        """
+    def take_captured(self, timeout_s: float) -> list[bytes]:
+        """Takes the captured requests, serialized PredictRequests, in order.
+
+        Waits, without the GIL, for the first one; empty after `timeout_s` and without a capture.
+        """
+    def stop_capture(self) -> int:
+        """Ends the capture, and the wait of take_captured().
+
+        Returns how many requests were dropped, those that were never taken included.
+        """
     def shutdown(self, grace_s: float) -> bool:
         """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts them off.
 

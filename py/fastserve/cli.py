@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import logging
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from fastserve.config.models import ModelConfig
+from fastserve.config.models import ModelConfig, TransitionPolicy, Transitions
 from fastserve.config.server import (
     ANY_PORT,
     MAX_GRPC_MESSAGE_BYTES,
@@ -20,11 +21,15 @@ from fastserve.config.server import (
     RestConfig,
     ServerConfig,
     SessionConfig,
+    WarmupConfig,
 )
+from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import ConfigError, ServingError
 
 START_FAILED = 255
 """Exit status when the command line is wrong or the server cannot start."""
+
+_LOGGER = logging.getLogger(__name__)
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
@@ -34,6 +39,12 @@ def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise ValueError("an integer")
     return int(text)
+
+
+def _int32(text: str) -> int:
+    if not -(2**31) <= (value := _integer(text)) < 2**31:
+        raise ValueError("an integer of 32 bits")
+    return value
 
 
 def _number(text: str) -> float:
@@ -65,6 +76,8 @@ class Flag:
     default: Any
     help: str
     aliases: tuple[str, ...] = ()
+    inert: bool = False
+    """Taken because TensorFlow Serving has it; without effect."""
 
     @property
     def is_boolean(self) -> bool:
@@ -82,19 +95,87 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "directory that holds one directory a version, as /models/model/1/saved_model.pb",
         ),
         Flag("demo", _boolean, False, "serve a demo model, called mnist, made on first use"),
+        Flag(
+            "model_config_file",
+            str,
+            "",
+            "ModelServerConfig in text format, instead of one model; SIGHUP reads it again",
+        ),
+        Flag(
+            "model_config_file_poll_wait_seconds",
+            _int32,
+            0,
+            "between two looks at that file; 0 or less: never again",
+        ),
+        Flag(
+            "allow_version_labels_for_unavailable_models",
+            _boolean,
+            False,
+            "let a new label name a version that is not loaded yet",
+        ),
+    ),
+    "Versions": (
         Flag("saved_model_tags", str, "serve", "tag set of the MetaGraph, joined by commas"),
         Flag(
             "file_system_poll_wait_seconds",
-            _integer,
+            _int32,
             1,
             "between two looks for versions; 0: look once, negative: never",
         ),
+        Flag(
+            "version_transition_policy",
+            str,
+            TransitionPolicy.AVAILABILITY_PRESERVING.value,
+            "whether a new version loads before the old ones leave, or, to save memory, after: "
+            "resource_preserving; exceptions by model follow, as "
+            "availability_preserving,big=resource_preserving",
+        ),
+        Flag(
+            "servable_versions_always_present",
+            _boolean,
+            False,
+            "keep what is loaded when no version is found; fail a start or reload without any",
+        ),
+        Flag(
+            "fail_if_no_model_versions_found",
+            _boolean,
+            False,
+            "fail a start or reload when a model has no version",
+        ),
+        Flag("strict_start", _boolean, False, "end when a model cannot be loaded at start"),
+        Flag("num_load_threads", _integer, 0, "loads at the same time; 0: automatic"),
+        Flag("num_unload_threads", _integer, 0, "unloads at the same time; 0: automatic"),
         Flag("max_num_load_retries", _integer, 5, "further attempts to load a version"),
         Flag(
             "load_retry_interval_micros",
             _integer,
             60_000_000,
             "between two attempts; negative: none",
+        ),
+        Flag(
+            "enable_model_warmup",
+            _boolean,
+            True,
+            "answer the requests in assets.extra/tf_serving_warmup_requests before serving",
+        ),
+        Flag(
+            "num_request_iterations_for_warmup",
+            _int32,
+            0,
+            "how often each of these is run; 0 or less: once",
+        ),
+        Flag(
+            "synthetic_warmup",
+            _boolean,
+            False,
+            "make warm-up requests up for a version that brings none",
+        ),
+        Flag(
+            "flush_filesystem_caches",
+            _boolean,
+            True,
+            "no effect; the kernel drops file caches when it needs the memory",
+            inert=True,
         ),
     ),
     "Listening": (
@@ -131,6 +212,37 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("tensorflow_intra_op_parallelism", _integer, 0, "threads within one operation"),
         Flag("tensorflow_inter_op_parallelism", _integer, 0, "operations at the same time"),
         Flag(
+            "tensorflow_session_config_file",
+            str,
+            "",
+            "ConfigProto in text format; its threads and per_process_gpu_memory_fraction are those "
+            "of the flags",
+        ),
+        Flag(
+            "per_process_gpu_memory_fraction",
+            _number,
+            0.0,
+            "share of each GPU's memory, as 0.5; 0: automatic",
+        ),
+        Flag(
+            "gpu_memory_growth",
+            _boolean,
+            True,
+            "take GPU memory as it is needed, not all at the start",
+        ),
+        Flag(
+            "custom_op_libraries",
+            str,
+            "",
+            "shared libraries of custom operations, absolute paths joined by commas",
+        ),
+        Flag(
+            "enable_request_capture",
+            _boolean,
+            False,
+            "let callers of the gRPC port record requests, as `fastserve warmup record` does",
+        ),
+        Flag(
             "enable_serialization_as_tensor_content",
             _boolean,
             False,
@@ -151,6 +263,9 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
     ),
 }
 
+COMMANDS: Mapping[str, str] = {"warmup": "write a file of warm-up requests from live traffic"}
+"""What the first word may ask for instead of serving: modules of fastserve.commands."""
+
 _FLAGS: Mapping[str, Flag] = {
     name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)
 }
@@ -159,14 +274,17 @@ _FLAGS: Mapping[str, Flag] = {
 def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
     """Returns every flag's value by its name. The last of repeated flags counts.
 
-    Takes `--flag=value` and `--flag value`; a boolean is never followed by its value. Raises
-    ConfigError.
+    Takes `--flag=value` and `--flag value`; a boolean is never followed by its value. Warns of
+    flags that have no effect. Raises ConfigError.
     """
     values = {flag.name: flag.default for flag in _FLAGS.values()}
+    inert: set[str] = set()
     rest = iter(arguments)
     for argument in rest:
         word, has_value, text = argument.partition("=")
         flag = _find(word, argument)
+        if flag.inert:
+            inert.add(flag.name)
         if not has_value:
             text = "true" if flag.is_boolean else _following(word, rest)
         try:
@@ -175,6 +293,8 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(
                 f"Couldn't interpret value {text} for flag {word[2:]}: it must be {expected}"
             ) from None
+    for name in sorted(inert):
+        _LOGGER.warning("--%s has no effect", name)
     return values
 
 
@@ -196,7 +316,9 @@ def _find(word: str, argument: str) -> Flag:
 
 def help_text() -> str:
     """Returns what --help prints."""
-    lines = ["usage: python -m fastserve [--flag=value ...]", ""]
+    lines = ["usage: python -m fastserve [--flag=value ...]"]
+    lines += [f"       python -m fastserve {name} ...    {what}" for name, what in COMMANDS.items()]
+    lines.append("")
     for title, flags in GROUPS.items():
         lines.append(f"{title}:")
         for flag in flags:
@@ -208,27 +330,33 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-def server_config(values: Mapping[str, Any], model: ModelConfig) -> ServerConfig:
-    """Returns the configuration that flags stand for. Raises ConfigError."""
+def server_config(values: Mapping[str, Any]) -> ServerConfig:
+    """Returns the configuration that flags stand for, and checks the paths in it, but not the files
+    that the server itself reads. Raises ServingError.
+    """
+    transitions = Transitions.parse(values["version_transition_policy"])
     return ServerConfig(
-        models=(model,),
+        models=_models(values, transitions),
+        model_config_file=values["model_config_file"],
+        config_file_poll_wait_s=values["model_config_file_poll_wait_seconds"],
+        allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
+        transitions=transitions,
+        strict_start=values["strict_start"],
         grpc=GrpcConfig(port=values["port"], max_message_bytes=values["grpc_max_message_bytes"]),
         rest=RestConfig(
             port=values["rest_api_port"],
             timeout_ms=values["rest_api_timeout_in_ms"],
             max_body_bytes=values["rest_max_body_bytes"],
         ),
-        load=LoadConfig(
-            poll_wait_s=values["file_system_poll_wait_seconds"],
-            max_retries=values["max_num_load_retries"],
-            retry_interval_s=values["load_retry_interval_micros"] / 1e6,
-            tags=tuple((values["saved_model_tags"] or "serve").split(",")),
+        load=_load_config(values),
+        session=_session_config(values),
+        warmup=WarmupConfig(
+            enabled=values["enable_model_warmup"],
+            iterations=max(1, values["num_request_iterations_for_warmup"]),
+            synthetic=values["synthetic_warmup"],
         ),
-        session=SessionConfig(
-            parallelism=values["tensorflow_session_parallelism"],
-            intra_op=values["tensorflow_intra_op_parallelism"],
-            inter_op=values["tensorflow_inter_op_parallelism"],
-        ),
+        custom_op_libraries=_custom_op_libraries(values["custom_op_libraries"]),
+        request_capture=values["enable_request_capture"],
         outputs_as_tensor_content=values["enable_serialization_as_tensor_content"],
         io_threads=values["io_threads"],
         worker_threads=values["worker_threads"],
@@ -237,18 +365,69 @@ def server_config(values: Mapping[str, Any], model: ModelConfig) -> ServerConfig
     )
 
 
-def _model_config(values: Mapping[str, Any]) -> ModelConfig:
+def _load_config(values: Mapping[str, Any]) -> LoadConfig:
+    return LoadConfig(
+        poll_wait_s=values["file_system_poll_wait_seconds"],
+        max_retries=values["max_num_load_retries"],
+        retry_interval_s=values["load_retry_interval_micros"] / 1e6,
+        tags=tuple((values["saved_model_tags"] or "serve").split(",")),
+        num_load_threads=values["num_load_threads"],
+        num_unload_threads=values["num_unload_threads"],
+        always_present=values["servable_versions_always_present"],
+        fail_if_no_versions=values["fail_if_no_model_versions_found"],
+    )
+
+
+def _session_config(values: Mapping[str, Any]) -> SessionConfig:
+    base = b""
+    if path := values["tensorflow_session_config_file"]:
+        from fastserve import protos
+
+        base = read_text_proto(path, protos.ConfigProto).SerializeToString()
+    return SessionConfig(
+        parallelism=values["tensorflow_session_parallelism"],
+        intra_op=values["tensorflow_intra_op_parallelism"],
+        inter_op=values["tensorflow_inter_op_parallelism"],
+        gpu_memory_fraction=values["per_process_gpu_memory_fraction"],
+        gpu_memory_growth=values["gpu_memory_growth"],
+        base=base,
+    )
+
+
+def _models(values: Mapping[str, Any], transitions: Transitions) -> tuple[ModelConfig, ...]:
+    """Returns the model of the command line, if that is not left to a file."""
+    if values["model_config_file"]:
+        if values["demo"]:
+            raise ConfigError(
+                "--demo and --model_config_file are both set; to serve the demo model with others, "
+                "list its directory in the file"
+            )
+        return ()
     if values["demo"]:
         from fastserve import demo
 
-        return ModelConfig(name=demo.MODEL_NAME, base_path=str(demo.base_path()))
-    model = ModelConfig(name=values["model_name"], base_path=values["model_base_path"])
+        name, base_path = demo.MODEL_NAME, str(demo.base_path())
+    else:
+        name, base_path = values["model_name"], values["model_base_path"]
+    model = ModelConfig(name=name, base_path=base_path, transition=transitions.of(name))
     if not os.path.isdir(model.base_path):
         raise ConfigError(
             f"--model_base_path={model.base_path} is not a directory; it must be one that holds "
             "one directory a version, as 1/saved_model.pb. To try a demo model, use --demo"
         )
-    return model
+    return (model,)
+
+
+def _custom_op_libraries(text: str) -> tuple[str, ...]:
+    paths = tuple(text.split(",")) if text else ()
+    for path in paths:
+        if not os.path.isabs(path) or not os.path.isfile(path):
+            problem = "not a file" if os.path.isabs(path) else "not an absolute path"
+            raise ConfigError(
+                f"--custom_op_libraries names {path!r}, which is {problem}; it must be absolute "
+                "paths of shared libraries, joined by commas"
+            )
+    return paths
 
 
 def _versions() -> str:
@@ -265,6 +444,9 @@ def _versions() -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Does what the command line asks for and returns the exit status."""
+    if arguments and arguments[0] in COMMANDS:
+        command = importlib.import_module(f"fastserve.commands.{arguments[0]}")
+        return int(command.run(arguments[1:]))
     try:
         values = parse_flags(arguments)
     except ConfigError as error:
@@ -274,7 +456,7 @@ def run(arguments: Sequence[str]) -> int:
         if values["help"] or values["version"]:
             print(help_text() if values["help"] else _versions())
             return 0
-        config = server_config(values, _model_config(values))
+        config = server_config(values)
         from fastserve.server import serve
 
         return serve(config)

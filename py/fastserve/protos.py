@@ -23,6 +23,7 @@ _PACKAGES = (
     "tensorflow.error",
     "tensorflow.serving.tools",
     "tensorflow.tfrt_stub",
+    "fastserve",
 )
 # The runtime's own files that ours import; protobuf registers a file when its module is imported.
 _WELL_KNOWN = (any_pb2, wrappers_pb2)

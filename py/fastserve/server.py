@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,16 +17,23 @@ import uvloop
 
 from fastserve import _native, protos
 from fastserve.config.cpus import available_cpus
+from fastserve.config.model_config_file import (
+    check_transition,
+    models_from_proto,
+    read_model_config_file,
+)
+from fastserve.config.models import ModelConfig
 from fastserve.config.server import ServerConfig
-from fastserve.errors import UNKNOWN, ConfigError, ServingError, status_text
+from fastserve.errors import ConfigError
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
+from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
 from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.loader import SavedModelLoader
-from fastserve.services import model_service, prediction_service
-from fastserve.services.backend import VersionStatus
+from fastserve.servables.runtime import load_op_libraries
+from fastserve.services import model_service, prediction_service, request_capture
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
 
@@ -62,36 +69,56 @@ class ModelServer:
         self._worker_threads = config.worker_threads or cpus
         self._native = _native.Server(self._native_options())
         self._manager = ModelManager(
-            SavedModelLoader(tags=config.load.tags, session=config.session),
+            SavedModelLoader(tags=config.load.tags, session=config.session, warmup=config.warmup),
             self._publish,
             config=config.load,
-            scheduler=ThreadScheduler(),
+            scheduler=ThreadScheduler(
+                load_threads=config.load.num_load_threads,
+                unload_threads=config.load.num_unload_threads,
+            ),
+        )
+        self._source = FileSystemSource(
+            self._manager,
+            poll_wait_s=config.load.poll_wait_s,
+            always_present=config.load.always_present,
+            fail_if_no_versions=config.load.fail_if_no_versions,
+        )
+        self._reloader = ConfigReloader(
+            self._manager,
+            self._source,
+            allow_unavailable_labels=config.allow_unavailable_labels,
+        )
+        self._file_config = protos.ModelServerConfig()
+        self._config_file = ConfigFileWatcher(
+            self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
         self._rpcs = RpcServer(self._native)
         self._mount_services()
         self._gateway = Gateway(self._native, self._manager, config=config.rest)
-        self._source = FileSystemSource(
-            config.models, self._manager.set_aspired, poll_wait_s=config.load.poll_wait_s
-        )
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
         """Binds, loads, serves until told to stop, and drains. Returns the exit status.
 
-        Raises ServingError when a port cannot be had, or a model does not become available.
+        Raises ServingError when the configuration or a library cannot be read, a port cannot be
+        had, or, with a strict start, a model does not become available.
         """
+        models = self._read_config_file() if self._config.model_config_file else self._config.models
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         grpc_port = self._start_grpc()
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
+        if self._config.model_config_file:
+            loop.add_signal_handler(signal.SIGHUP, self._config_file.reload_now)
+        if libraries := self._config.custom_op_libraries:
+            await loop.run_in_executor(None, load_op_libraries, libraries)
+        self._reloader.start(models)
         self._source.start()
-        names = [model.name for model in self._config.models]
-        failed = await loop.run_in_executor(None, self._manager.wait_until_started, names)
-        if failed:
-            raise _not_available(failed)
-        if failed is not None:
+        if await loop.run_in_executor(None, self._await_models, models):
             self._announce(grpc_port, rest_port)
+        if self._config.model_config_file:
+            self._config_file.start(models)
         await self._stopping.wait()
         await self._stop()
         return 0
@@ -108,10 +135,13 @@ class ModelServer:
         return options
 
     def _mount_services(self) -> None:
-        servicers = {
+        servicers: dict[str, object] = {
             prediction_service.SERVICE_NAME: prediction_service.PredictionServicer(self._manager),
-            model_service.SERVICE_NAME: model_service.ModelServicer(self._manager),
+            model_service.SERVICE_NAME: model_service.ModelServicer(self._manager, self._reload),
         }
+        if self._config.request_capture:
+            tap = request_capture.RequestCaptureServicer(self._native)
+            servicers[request_capture.SERVICE_NAME] = tap
         self._rpcs.add_generic_rpc_handlers(
             generic_handler(protos.service(name), servicer) for name, servicer in servicers.items()
         )
@@ -119,7 +149,8 @@ class ModelServer:
     def _publish(self, table: RoutingTable) -> None:
         # The loader makes no others.
         servables = cast("list[_native.Servable]", table.all_servables())
-        self._native.publish(servables, table.labels)
+        pending = {name: list(states.items()) for name, states in table.pending.items()}
+        self._native.publish(servables, table.labels, pending)
 
     def _start_grpc(self) -> int:
         try:
@@ -128,6 +159,35 @@ class ModelServer:
             raise ConfigError(error.message) from error
         self._rpcs.start()
         return port
+
+    # Models
+
+    def _models_of(self, config: protos.ModelServerConfig) -> Sequence[ModelConfig]:
+        return models_from_proto(
+            config,
+            transitions=self._config.transitions,
+            allow_unavailable_labels=self._config.allow_unavailable_labels,
+        )
+
+    def _read_config_file(self) -> Sequence[ModelConfig]:
+        config = read_model_config_file(self._config.model_config_file)
+        check_transition(self._file_config, config)
+        models = self._models_of(config)
+        self._file_config = config
+        return models
+
+    def _reload(self, config: protos.ModelServerConfig) -> None:
+        self._reloader.reload(self._models_of(config))
+
+    def _await_models(self, models: Sequence[ModelConfig]) -> bool:
+        """Waits for every model; False when the server is to stop instead. Raises ServingError."""
+        failures = self._manager.wait_until_settled([model.name for model in models])
+        if failures:
+            error = not_available(failures, "servable(s)")
+            if self._config.strict_start:
+                raise error
+            _LOGGER.error("%s", error)
+        return failures is not None
 
     # Life
 
@@ -149,6 +209,7 @@ class ModelServer:
             os._exit(128 + number)
         _LOGGER.info("%s: finishing what is in flight", number.name)
         self._stopping.set()
+        self._config_file.stop()
         self._manager.stop()
 
     async def _stop(self) -> None:
@@ -164,16 +225,6 @@ class ModelServer:
             _LOGGER.warning(
                 "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace
             )
-
-
-def _not_available(failed: Mapping[str, VersionStatus]) -> ServingError:
-    """Returns the error of a start, in the words of core/load_servables_fast.cc."""
-    each = "".join(
-        f"{{{{name: {name} version: {status.version}}} due to error: "
-        f"{status_text(status.error_code, status.error_message)}}}, "
-        for name, status in failed.items()
-    )
-    return ServingError(UNKNOWN, f"{len(failed)} servable(s) did not become available: {{{each}}}")
 
 
 def _write_whole(path: Path, text: str) -> None:

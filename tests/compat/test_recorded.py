@@ -1,52 +1,58 @@
-"""Every recorded case that applies today, replayed against a real server: answer for answer."""
+"""Every recorded case, replayed against a real server on all its models: answer for answer."""
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from case_replay import differences
-from case_scope import KNOWN_DEVIATIONS, LEFT_OUT, SERVED, model_of
+from case_replay import BASE, Server, differences
+from deviations import ALSO_RIGHT, KNOWN_DEVIATIONS
 
-from support.server import ServerProcess, StartServer
+from support.grpc_client import Client
+from support.layout import await_states
+from support.server import StartServer
 
-HERE = Path(__file__).parent
+RECORDED = Path(__file__).parent / "recorded"
 
 
 @functools.cache
 def cases_by_group() -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name in ("grpc", "rest"):
-        with (HERE / "recorded" / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        with (RECORDED / f"{name}.jsonl").open(encoding="utf-8") as lines:
             for case in map(json.loads, lines):
                 groups.setdefault(case["group"], []).append(case)
     return groups
 
 
 @pytest.fixture(scope="module")
-def server_of(start_server: StartServer, recorded_models: Path) -> Callable[[str], ServerProcess]:
-    """The server of a model, started when it is first asked for."""
-
-    @functools.cache
-    def server(model: str) -> ServerProcess:
-        base = recorded_models / SERVED[model]
-        return start_server(f"--model_name={model}", f"--model_base_path={base}")
-
-    return server
+def server(
+    start_server: StartServer, recorded_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The server of the recordings, all its versions loaded."""
+    file = tmp_path_factory.mktemp("config") / "models.config"
+    text = (RECORDED / "models.config").read_text(encoding="utf-8")
+    file.write_text(text.replace(BASE, str(recorded_models)), encoding="utf-8")
+    started = start_server(
+        f"--model_config_file={file}",
+        "--allow_version_labels_for_unavailable_models",
+        "--max_num_load_retries=0",
+        "--load_retry_interval_micros=0",
+    )
+    with Client(started.grpc_port) as client:
+        await_states(client, "half_plus", dict.fromkeys((1, 2, 3), "AVAILABLE"))
+        await_states(client, "half_plus_two_latest", {2: "AVAILABLE", 3: "AVAILABLE"})
+        await_states(client, "half_plus_picked", {1: "AVAILABLE", 3: "AVAILABLE"})
+    return Server(started.grpc_port, started.rest_port, recorded_models)
 
 
 @pytest.mark.parametrize("group", cases_by_group())
-def test_group_is_answered_as_recorded(
-    group: str, server_of: Callable[[str], ServerProcess]
-) -> None:
+def test_group_is_answered_as_recorded(group: str, server: Server) -> None:
     failures = []
     for case in cases_by_group()[group]:
-        if case["id"] in LEFT_OUT:
-            continue
-        server = server_of(model_of(case))
-        found = differences(case, server.grpc_port, server.rest_port)
+        found = differences(case, server)
         if case["id"] in KNOWN_DEVIATIONS:
             if not found:
                 failures.append(f"{case['id']}: agrees now; drop it from KNOWN_DEVIATIONS")
@@ -57,4 +63,4 @@ def test_group_is_answered_as_recorded(
 
 def test_exceptions_name_recorded_cases() -> None:
     ids = {case["id"] for cases in cases_by_group().values() for case in cases}
-    assert LEFT_OUT.keys() | KNOWN_DEVIATIONS.keys() <= ids
+    assert KNOWN_DEVIATIONS.keys() | ALSO_RIGHT.keys() <= ids

@@ -7,7 +7,7 @@ from support.grpc_client import Client
 from support.server import StartServer
 from support.waiting import wait_until
 
-WARM_UP, SWAPS = 5, 20
+WARM_UP, SWAPS = 3, 12
 MARGIN_BYTES = 24 << 20
 
 

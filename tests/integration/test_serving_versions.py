@@ -1,7 +1,6 @@
 """Point 1: which version is served, how a newer one takes over, what the flags mean."""
 
 import os
-import shutil
 import threading
 from pathlib import Path
 
@@ -10,25 +9,12 @@ import pytest
 
 from support import rest
 from support.grpc_client import Client, failure
+from support.layout import publish, retire
 from support.server import StartServer, run_to_end
 from support.waiting import wait_until
 
 #: half_plus/N computes x / 2 + N + 1.
 HALF_PLUS = "half_plus"
-
-
-def publish(source: Path, base: Path, name: str) -> None:
-    """Puts a version where the server looks, whole from the first moment on."""
-    scratch = base.with_name(f"{base.name}-incoming")
-    shutil.copytree(source, scratch)
-    scratch.rename(base / name)
-
-
-def retire(base: Path, name: str) -> None:
-    """Takes a version away at once."""
-    scratch = base.with_name(f"{base.name}-outgoing")
-    (base / name).rename(scratch)
-    shutil.rmtree(scratch)
 
 
 def served_version(client: Client) -> int:

@@ -7,9 +7,11 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -81,6 +83,21 @@ class Client:
         """Version -> name of its state."""
         names = get_model_status_pb2.ModelVersionStatus.State.Name
         return {s.version: names(s.state) for s in self.status(model).model_version_status}
+
+    def states_or_none(self, model: str) -> dict[int, str] | None:
+        """As states(); None for a model without versions."""
+        try:
+            return self.states(model)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return None
+
+    def reload(self, config: str) -> None:
+        """HandleReloadConfigRequest with a config in text format."""
+        request = model_management_pb2.ReloadConfigRequest()
+        text_format.Parse(config, request.config)
+        self.model.HandleReloadConfigRequest(request, timeout=SECONDS)
 
     def metadata(
         self, model: str, version: int | None = None, fields: Iterable[str] = ("signature_def",)

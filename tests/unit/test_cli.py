@@ -1,18 +1,27 @@
 """Flags: their forms, their defaults and what is said of wrong ones."""
 
+from pathlib import Path
+
 import pytest
 
-from fastserve import cli
+from fastserve import cli, protos
 from fastserve.cli import GROUPS, START_FAILED, help_text, parse_flags, server_config
-from fastserve.config.models import ModelConfig
-from fastserve.config.server import ANY_PORT, ServerConfig
-from fastserve.errors import ConfigError
+from fastserve.config.models import ModelConfig, TransitionPolicy, Transitions
+from fastserve.config.server import ANY_PORT, LoadConfig, ServerConfig, WarmupConfig
+from fastserve.errors import NOT_FOUND, ConfigError, ServingError
 
-MODEL = ModelConfig(name="m", base_path="/m")
+MODEL = ModelConfig(name="m", base_path="/")
 
 
 def config(*arguments: str) -> ServerConfig:
-    return server_config(parse_flags(arguments), MODEL)
+    """What the arguments make of a server of MODEL."""
+    return server_config(parse_flags(["--model_name=m", "--model_base_path=/", *arguments]))
+
+
+def config_refusal(*arguments: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config(*arguments)
+    return caught.value.message
 
 
 def refusal(*arguments: str) -> str:
@@ -33,6 +42,8 @@ def test_no_flags_give_the_defaults_of_tensorflow_serving() -> None:
     assert made == ServerConfig(models=(MODEL,))
     assert (made.rest.enabled, made.rest.timeout_s, made.load.poll_wait_s) == (False, 30.0, 1)
     assert (made.load.max_retries, made.load.retry_interval_s) == (5, 60.0)
+    assert (made.config_file_poll_wait_s, made.allow_unavailable_labels) == (0, False)
+    assert made.warmup == WarmupConfig(enabled=True, iterations=1, synthetic=False)
 
 
 @pytest.mark.parametrize("arguments", [("--port=9000",), ("--port", "9000")])
@@ -110,6 +121,8 @@ def test_unknown_argument_is_refused_with_the_nearest_flag(argument: str, messag
         *((f"--port={text}", "a port's number, or auto") for text in ("", "http", "1.0")),
         *((f"--demo={text}", "true, false, 1 or 0") for text in ("", "yes", "2")),
         ("--shutdown_grace_seconds=soon", "a number"),
+        ("--model_config_file_poll_wait_seconds=2147483648", "an integer of 32 bits"),
+        ("--model_config_file_poll_wait_seconds=1s", "an integer"),
     ],
 )
 def test_bad_value_is_refused_with_what_the_flag_takes(argument: str, expected: str) -> None:
@@ -154,6 +167,120 @@ def test_session_parallelism_sets_both_pools() -> None:
 
 def test_empty_tags_mean_the_serving_tag() -> None:
     assert config("--saved_model_tags=").load.tags == ("serve",)
+
+
+def test_lifecycle_flags_reach_the_configuration() -> None:
+    made = config(
+        *("--model_config_file_poll_wait_seconds=1", "--strict_start"),
+        *("--allow_version_labels_for_unavailable_models", "--num_load_threads=2"),
+        *("--num_unload_threads=3", "--servable_versions_always_present"),
+        *("--fail_if_no_model_versions_found", "--enable_model_warmup=false"),
+        *("--num_request_iterations_for_warmup=4", "--synthetic_warmup"),
+    )
+    assert (made.config_file_poll_wait_s, made.strict_start) == (1, True)
+    assert made.allow_unavailable_labels
+    assert made.load == LoadConfig(
+        num_load_threads=2, num_unload_threads=3, always_present=True, fail_if_no_versions=True
+    )
+    assert made.warmup == WarmupConfig(enabled=False, iterations=4, synthetic=True)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_number_of_warmup_iterations_means_one(count: int) -> None:
+    assert config(f"--num_request_iterations_for_warmup={count}").warmup.iterations == 1
+
+
+def test_transition_policy_reaches_the_model_and_those_of_later_configurations() -> None:
+    made = config("--version_transition_policy=availability_preserving,m=resource_preserving")
+    resource = TransitionPolicy.RESOURCE_PRESERVING
+    assert made.transitions == Transitions(exceptions={"m": resource})
+    assert made.models[0].transition == resource
+
+
+def test_model_config_file_takes_the_place_of_the_one_model() -> None:
+    made = config("--model_config_file=/f", "--model_base_path=/no/such/directory")
+    assert (made.model_config_file, made.models) == ("/f", ())
+
+
+def test_demo_beside_a_model_config_file_is_refused() -> None:
+    assert config_refusal("--demo", "--model_config_file=/f") == (
+        "--demo and --model_config_file are both set; to serve the demo model with others, list "
+        "its directory in the file"
+    )
+
+
+def test_base_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    assert config_refusal(f"--model_base_path={tmp_path}/none") == (
+        f"--model_base_path={tmp_path}/none is not a directory; it must be one that holds one "
+        "directory a version, as 1/saved_model.pb. To try a demo model, use --demo"
+    )
+
+
+def session(*arguments: str) -> protos.ConfigProto:
+    return protos.ConfigProto.FromString(config(*arguments).session.config_proto())
+
+
+def test_session_config_file_fills_what_flags_leave_open(tmp_path: Path) -> None:
+    file = tmp_path / "session.config"
+    file.write_text(
+        "intra_op_parallelism_threads: 7 inter_op_parallelism_threads: 8 log_device_placement: true"
+        " gpu_options { per_process_gpu_memory_fraction: 0.5 visible_device_list: '0' }"
+    )
+    made = session(
+        f"--tensorflow_session_config_file={file}", "--tensorflow_intra_op_parallelism=2"
+    )
+    assert made == protos.ConfigProto(
+        intra_op_parallelism_threads=2,
+        log_device_placement=True,
+        gpu_options=protos.GPUOptions(visible_device_list="0", allow_growth=True),
+    )
+
+
+def test_gpu_flags_reach_the_session() -> None:
+    made = session("--per_process_gpu_memory_fraction=0.25", "--gpu_memory_growth=false")
+    assert made == protos.ConfigProto(
+        gpu_options=protos.GPUOptions(per_process_gpu_memory_fraction=0.25)
+    )
+
+
+def test_session_config_file_that_is_missing_or_wrong_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "session.config"
+    with pytest.raises(ServingError) as caught:
+        config(f"--tensorflow_session_config_file={file}")
+    assert (caught.value.code, caught.value.message) == (
+        NOT_FOUND,
+        f"{file}; No such file or directory",
+    )
+    file.write_text("threads: 1")
+    assert config_refusal(f"--tensorflow_session_config_file={file}") == (
+        f"Invalid protobuf file: '{file}': Error parsing text-format tensorflow.ConfigProto: "
+        '1:1: Message type "tensorflow.ConfigProto" has no field named "threads".'
+    )
+
+
+def test_custom_op_libraries_are_files_by_absolute_paths(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("a.so", "b.so")]
+    for path in paths:
+        Path(path).touch()
+    assert config("--custom_op_libraries=" + ",".join(paths)).custom_op_libraries == tuple(paths)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [("/no/such.so", "not a file"), ("/", "not a file"), ("a.so", "not an absolute path")],
+)
+def test_custom_op_library_that_is_not_there_is_refused(path: str, problem: str) -> None:
+    assert config_refusal(f"--custom_op_libraries={__file__},{path}") == (
+        f"--custom_op_libraries names {path!r}, which is {problem}; it must be absolute paths of "
+        "shared libraries, joined by commas"
+    )
+
+
+def test_flag_without_effect_is_accepted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    parse_flags([])
+    assert caplog.messages == []
+    parse_flags(["--flush_filesystem_caches", "--flush_filesystem_caches=false"])
+    assert caplog.messages == ["--flush_filesystem_caches has no effect"]
 
 
 def test_help_names_every_flag_and_alias_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:

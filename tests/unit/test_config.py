@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from fastserve import protos
 from fastserve.config.cpus import available_cpus
-from fastserve.config.models import LatestPolicy, ModelConfig
+from fastserve.config.models import LatestPolicy, ModelConfig, TransitionPolicy, Transitions
 from fastserve.config.server import (
     ANY_PORT,
     MAX_THREADS,
@@ -17,6 +18,7 @@ from fastserve.config.server import (
     RestConfig,
     ServerConfig,
     SessionConfig,
+    WarmupConfig,
 )
 from fastserve.errors import INVALID_ARGUMENT, ConfigError
 
@@ -48,6 +50,19 @@ def server(**changes: Any) -> ServerConfig:
         (lambda: RestConfig(max_body_bytes=0), "--rest_max_body_bytes is 0;"),
         (lambda: LoadConfig(max_retries=-1), "--max_num_load_retries is -1;"),
         (lambda: LoadConfig(tags=("a", "")), "--saved_model_tags is 'a,'"),
+        (
+            lambda: LoadConfig(num_load_threads=-1),
+            "--num_load_threads is -1; it must be 0 (automatic) or at most 1024",
+        ),
+        (lambda: LoadConfig(num_unload_threads=1025), "--num_unload_threads is 1025;"),
+        (lambda: WarmupConfig(iterations=0), "0 warm-up iterations; there must be at least 1"),
+        (
+            lambda: SessionConfig(gpu_memory_fraction=-0.5),
+            "--per_process_gpu_memory_fraction is -0.5; it must be 0 (automatic) or more, as 0.5 "
+            "for half of a GPU's memory",
+        ),
+        (lambda: SessionConfig(gpu_memory_fraction=float("nan")), "_memory_fraction is nan;"),
+        (lambda: SessionConfig(gpu_memory_fraction=float("inf")), "_memory_fraction is inf;"),
         (lambda: SessionConfig(inter_op=-1), "--tensorflow_inter_op_parallelism is -1;"),
         (
             lambda: SessionConfig(parallelism=2**31),
@@ -101,6 +116,92 @@ def test_single_op_settings_outrank_the_common_one(
     session: SessionConfig, threads: tuple[int, int]
 ) -> None:
     assert session.threads == threads
+
+
+# The session's ConfigProto
+
+
+def config_proto(session: SessionConfig) -> protos.ConfigProto:
+    return protos.ConfigProto.FromString(session.config_proto())
+
+
+def test_session_grows_gpu_memory_unless_told_otherwise() -> None:
+    assert config_proto(SessionConfig()) == protos.ConfigProto(
+        gpu_options=protos.GPUOptions(allow_growth=True)
+    )
+    assert not config_proto(SessionConfig(gpu_memory_growth=False)).gpu_options.allow_growth
+
+
+def test_settings_reach_the_session() -> None:
+    made = config_proto(SessionConfig(intra_op=2, inter_op=3, gpu_memory_fraction=0.25))
+    assert (made.intra_op_parallelism_threads, made.inter_op_parallelism_threads) == (2, 3)
+    assert made.gpu_options.per_process_gpu_memory_fraction == 0.25
+
+
+def test_settings_replace_those_of_the_base_even_by_zeros() -> None:
+    base = protos.ConfigProto(
+        intra_op_parallelism_threads=5,
+        inter_op_parallelism_threads=6,
+        allow_soft_placement=True,
+        gpu_options=protos.GPUOptions(
+            per_process_gpu_memory_fraction=0.5, allow_growth=True, visible_device_list="1"
+        ),
+    )
+    session = SessionConfig(gpu_memory_growth=False, base=base.SerializeToString())
+    assert config_proto(session) == protos.ConfigProto(
+        allow_soft_placement=True,
+        gpu_options=protos.GPUOptions(allow_growth=True, visible_device_list="1"),
+    )
+
+
+# Transitions
+
+AVAILABILITY, RESOURCE = TransitionPolicy
+
+
+@pytest.mark.parametrize(
+    ("text", "transitions"),
+    [
+        ("availability_preserving", Transitions()),
+        ("resource_preserving", Transitions(default=RESOURCE)),
+        ("big=resource_preserving", Transitions(exceptions={"big": RESOURCE})),
+        (
+            "a=availability_preserving,resource_preserving,b=c=resource_preserving",
+            Transitions(default=RESOURCE, exceptions={"a": AVAILABILITY, "b=c": RESOURCE}),
+        ),
+    ],
+)
+def test_transition_policies_have_a_default_and_exceptions(
+    text: str, transitions: Transitions
+) -> None:
+    assert Transitions.parse(text) == transitions
+
+
+def test_model_without_an_exception_has_the_default_transition() -> None:
+    transitions = Transitions(default=RESOURCE, exceptions={"m": AVAILABILITY})
+    assert (transitions.of("m"), transitions.of("n")) == (AVAILABILITY, RESOURCE)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "'' is no policy"),
+        ("fast", "'fast' is no policy"),
+        ("m=", "'' is no policy"),
+        ("resource_preserving,", "'' is no policy"),
+        ("m=Resource_Preserving", "'Resource_Preserving' is no policy"),
+        ("=resource_preserving", "=resource_preserving names no model"),
+        ("resource_preserving,resource_preserving", "the default is there twice"),
+        ("m=resource_preserving,m=availability_preserving", "model m is there twice"),
+    ],
+)
+def test_transition_policy_that_says_nothing_clear_is_refused(text: str, cause: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Transitions.parse(text)
+    assert caught.value.message == (
+        f"--version_transition_policy is {text!r}: {cause}; it must be availability_preserving or "
+        "resource_preserving, with exceptions as in availability_preserving,big=resource_preserving"
+    )
 
 
 # CPUs: the process's own mask is wider than, or as wide as, every quota below.

@@ -10,6 +10,7 @@ from fastserve import protos
 
 # Files that neither package has, and their fields: message -> {name: number}.
 OWN_FILES = {
+    "fastserve/request_capture.proto",
     "tensorflow/core/grappler/optimizers/inference/batch_op_rewriter.proto",
     "tensorflow/core/tfrt/graph_executor/config.proto",
     "tensorflow_serving/config/monitoring_config.proto",
@@ -21,6 +22,8 @@ OWN_FILES = {
     "tensorflow_serving/servables/tensorflow/thread_pool_factory_config.proto",
 }
 OWN_FIELDS = {
+    "fastserve.CaptureRequest": {"model": 1, "limit": 2},
+    "fastserve.CapturedRequest": {"predict_request": 1},
     "tensorflow.serving.MonitoringConfig": {"prometheus_config": 1},
     "tensorflow.serving.PrometheusConfig": {"enable": 1, "path": 2},
     "tensorflow.serving.SSLConfig": {

@@ -67,8 +67,8 @@ bool Connection::DiscardInput() {
 
 bool Connection::Flush() {
   if (!Write()) return false;
+  if (watching_output_) return true;  // not all is written; also of what http2 has not handed out
   Http2Session& http2 = session_.http2();
-  if (!http2.output().empty()) return true;
   const bool drained = http2.drained() && session_.calls_in_flight() == 0;
   if (failed_ || drained || http2.finished()) Linger();
   return true;

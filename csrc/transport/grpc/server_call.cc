@@ -275,7 +275,10 @@ void ServerCall::ApplyMessage(ByteChain message) {
 
 void ServerCall::ApplyInitialMetadata(const Metadata& metadata) {
   if (session_ == nullptr || answered_ || responding_) return;
-  if (Status status = CheckMetadata(metadata); !status.ok()) return End(std::move(status));
+  if (Status status = CheckMetadata(metadata); !status.ok()) {
+    ended_.store(true);  // whoever has decided otherwise meanwhile comes too late
+    return ApplyEnd(std::move(status), {});
+  }
   StartResponse(metadata);
   session_->WantOutput();
 }

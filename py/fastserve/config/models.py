@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
@@ -51,6 +51,41 @@ class TransitionPolicy(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transitions:
+    """The transition policy of every model, by its name."""
+
+    default: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
+    exceptions: Mapping[str, TransitionPolicy] = field(default_factory=dict)
+    """Model name -> policy."""
+
+    @classmethod
+    def parse(cls, text: str) -> Transitions:
+        """Reads a default and exceptions, as `availability_preserving,big=resource_preserving`.
+
+        Either may be missing. Raises ConfigError.
+        """
+        policies: dict[str, TransitionPolicy] = {}
+        for entry in text.split(","):
+            model, equals, name = entry.rpartition("=")
+            try:
+                policy = TransitionPolicy(name)
+            except ValueError:
+                raise _bad_transitions(text, f"{name!r} is no policy") from None
+            if equals and not model:
+                raise _bad_transitions(text, f"{entry} names no model")
+            if model in policies:
+                what = f"model {model} is" if model else "the default is"
+                raise _bad_transitions(text, f"{what} there twice")
+            policies[model] = policy
+        default = policies.pop("", TransitionPolicy.AVAILABILITY_PRESERVING)
+        return cls(default=default, exceptions=policies)
+
+    def of(self, model_name: str) -> TransitionPolicy:
+        """Returns the policy of one model."""
+        return self.exceptions.get(model_name, self.default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """One served model."""
 
@@ -75,3 +110,20 @@ class ModelConfig:
                 f"Expected model {self.name} to have an absolute path or URI; "
                 f"got base_path()={self.base_path}"
             )
+
+
+def check_unique(names: Iterable[str]) -> None:
+    """Raises ConfigError where two models have one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigError(f"Illegal to list model {name} multiple times in config list")
+        seen.add(name)
+
+
+def _bad_transitions(text: str, cause: str) -> ConfigError:
+    names = " or ".join(policy.value for policy in TransitionPolicy)
+    return ConfigError(
+        f"--version_transition_policy is {text!r}: {cause}; it must be {names}, with exceptions "
+        "as in availability_preserving,big=resource_preserving"
+    )

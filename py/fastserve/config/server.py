@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-from fastserve.config.models import ModelConfig
+from fastserve.config.models import ModelConfig, Transitions, check_unique
 from fastserve.errors import ConfigError
 
 ANY_PORT = -1
@@ -17,6 +18,13 @@ MAX_THREADS = 1024
 def _check_port(flag: str, port: int) -> None:
     if not ANY_PORT <= port <= 65535:
         raise ConfigError(f"--{flag} is {port}; it must be from 1 to 65535, or auto for a free one")
+
+
+def _check_threads(flag: str, threads: int) -> None:
+    if not 0 <= threads <= MAX_THREADS:
+        raise ConfigError(
+            f"--{flag} is {threads}; it must be 0 (automatic) or at most {MAX_THREADS}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +88,18 @@ class LoadConfig:
     """Between two attempts; negative: none."""
     tags: tuple[str, ...] = ("serve",)
     """The MetaGraph's tag set, to be met exactly."""
+    num_load_threads: int = 0
+    """Loads at the same time; 0: automatic."""
+    num_unload_threads: int = 0
+    """Unloads at the same time; 0: automatic."""
+    always_present: bool = False
+    """A look that finds no version of a model keeps what is loaded, and fails a start or reload."""
+    fail_if_no_versions: bool = False
+    """A model without versions fails a start or reload."""
 
     def __post_init__(self) -> None:
+        _check_threads("num_load_threads", self.num_load_threads)
+        _check_threads("num_unload_threads", self.num_unload_threads)
         if self.max_retries < 0:
             raise ConfigError(f"--max_num_load_retries is {self.max_retries}; it must be 0 or more")
         if not all(self.tags):
@@ -93,12 +111,18 @@ class LoadConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
-    """Threads inside TensorFlow; 0 leaves a number to TensorFlow."""
+    """Threads and memory inside TensorFlow; 0 leaves a number to TensorFlow."""
 
     parallelism: int = 0
     """Inter- and intra-op threads in one; not used where one of the other two is set."""
     intra_op: int = 0
     inter_op: int = 0
+    gpu_memory_fraction: float = 0.0
+    """Of each GPU's memory; above 1 is more than there is, paged from the host's."""
+    gpu_memory_growth: bool = True
+    """Take GPU memory as it is needed, not all at the start."""
+    base: bytes = b""
+    """A serialized tensorflow.ConfigProto with everything that has no setting here."""
 
     def __post_init__(self) -> None:
         if min(self.parallelism, self.intra_op, self.inter_op) > 0:
@@ -118,6 +142,11 @@ class SessionConfig:
                     f"--tensorflow_{flag}_parallelism is {value}; it must be 0 (automatic) or a "
                     "number of threads"
                 )
+        if not 0 <= self.gpu_memory_fraction < math.inf:
+            raise ConfigError(
+                f"--per_process_gpu_memory_fraction is {self.gpu_memory_fraction}; it must be 0 "
+                "(automatic) or more, as 0.5 for half of a GPU's memory"
+            )
 
     @property
     def threads(self) -> tuple[int, int]:
@@ -126,16 +155,63 @@ class SessionConfig:
             return self.intra_op, self.inter_op
         return self.parallelism, self.parallelism
 
+    def config_proto(self) -> bytes:
+        """Returns all of it as a serialized tensorflow.ConfigProto.
+
+        Threads and the memory fraction replace those of `base`, zeros too; memory growth is on when
+        either says so.
+        """
+        from fastserve import protos
+
+        message = protos.ConfigProto.FromString(self.base)
+        message.intra_op_parallelism_threads, message.inter_op_parallelism_threads = self.threads
+        message.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
+        if self.gpu_memory_growth:
+            message.gpu_options.allow_growth = True
+        return bytes(message.SerializeToString())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupConfig:
+    """What a version answers before it serves."""
+
+    enabled: bool = True
+    """Whether it does at all."""
+    iterations: int = 1
+    """How often each request is run."""
+    synthetic: bool = False
+    """Make requests up for a version that brings none."""
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ConfigError(f"{self.iterations} warm-up iterations; there must be at least 1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Everything that a server is started with."""
 
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelConfig, ...] = ()
+    """Not used with a `model_config_file`."""
+    model_config_file: str = ""
+    """A tensorflow.serving.ModelServerConfig in text format, read at start and to reload."""
+    config_file_poll_wait_s: int = 0
+    """Between two looks at that file; 0 or less: look once."""
+    allow_unavailable_labels: bool = False
+    """A new label may be for a version that is not loaded yet."""
+    transitions: Transitions = field(default_factory=Transitions)
+    """For the models of a file or of a request to reload; `models` say it themselves."""
+    strict_start: bool = False
+    """End when a model cannot be loaded at start."""
     grpc: GrpcConfig = field(default_factory=GrpcConfig)
     rest: RestConfig = field(default_factory=RestConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
+    warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    custom_op_libraries: tuple[str, ...] = ()
+    """Absolute paths of shared libraries, loaded before any model."""
+    request_capture: bool = False
+    """Whoever reaches the gRPC port may record requests."""
     outputs_as_tensor_content: bool = False
     """Predict over gRPC answers with `tensor_content` instead of typed fields."""
     io_threads: int = 0
@@ -148,22 +224,13 @@ class ServerConfig:
     """Where to write the bound ports once ready; "": nowhere."""
 
     def __post_init__(self) -> None:
-        names = [model.name for model in self.models]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"Illegal to list model {name} multiple times in config list")
+        check_unique(model.name for model in self.models)
         if self.grpc.port > 0 and self.grpc.port == self.rest.port:
             raise ConfigError(
                 f"--port and --rest_api_port are both {self.grpc.port}; they must differ"
             )
-        for flag, value in (
-            ("io_threads", self.io_threads),
-            ("worker_threads", self.worker_threads),
-        ):
-            if not 0 <= value <= MAX_THREADS:
-                raise ConfigError(
-                    f"--{flag} is {value}; it must be 0 (automatic) or at most {MAX_THREADS}"
-                )
+        _check_threads("io_threads", self.io_threads)
+        _check_threads("worker_threads", self.worker_threads)
         if not self.shutdown_grace_s >= 0:
             raise ConfigError(
                 f"--shutdown_grace_seconds is {self.shutdown_grace_s}; it must be 0 or more"

@@ -16,7 +16,6 @@ from fastserve.config.server import RestConfig
 from fastserve.errors import (
     DEADLINE_EXCEEDED,
     NOT_FOUND,
-    UNIMPLEMENTED,
     ConfigError,
     ServingError,
 )
@@ -48,6 +47,7 @@ class JsonPredictor(Protocol):
     def predict_json(
         self,
         token: int,
+        method: str,
         model: str,
         version: int | None,
         label: str | None,
@@ -128,9 +128,9 @@ class Gateway:
         route = find_route(request.verb, request.target.decode("latin-1"), request.origin)
         if isinstance(route, Reply):
             done(route)
-        elif not route.is_text or route.method in (Method.CLASSIFY, Method.REGRESS):
-            done(error_reply(_refusal(route)))
-        elif route.method is not Method.PREDICT:
+        elif not route.is_text:
+            done(error_reply(_unknown_model(route)))
+        elif route.method in (Method.STATUS, Method.METADATA):
             self._beside(functools.partial(self._describe, route), done)
         elif not request.gzip:
             self._predict(route, request.body, done)
@@ -147,7 +147,13 @@ class Gateway:
     def _predict(self, route: Route, body: bytes, done: Done) -> None:
         token = next(self._tokens)
         answer = self._predictor.predict_json(
-            token, route.model, route.version, route.label, body, self._timeout_s
+            token,
+            route.method.value,
+            route.model,
+            route.version,
+            route.label,
+            body,
+            self._timeout_s,
         )
         if answer is not None:
             done(Reply(http_status(answer[0]), answer[1]))
@@ -207,12 +213,10 @@ class Gateway:
         loop.call_later(_SWEEP_S, self._sweep)
 
 
-def _refusal(route: Route) -> ServingError:
-    """Returns the error of a request that cannot reach a model."""
-    if not route.is_text:
-        # Names of models are text, so there is none of this name; what a client sent is echoed.
-        return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
-    return ServingError(UNIMPLEMENTED, f"{route.method.value} is not supported by this server yet")
+def _unknown_model(route: Route) -> ServingError:
+    """Returns the error of a request whose model's name or label is no text, as every one is."""
+    # What a client sent is echoed.
+    return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
 
 
 def _unpacked(body: bytes) -> bytes:

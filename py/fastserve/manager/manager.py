@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fastserve.config.models import ModelConfig, TransitionPolicy
 from fastserve.config.server import LoadConfig
-from fastserve.errors import CANCELLED, INTERNAL, ServingError
+from fastserve.errors import CANCELLED, FAILED_PRECONDITION, INTERNAL, NOT_FOUND, ServingError
 from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
-from fastserve.manager.scheduling import Scheduler, trim_memory
+from fastserve.manager.scheduling import Scheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.servables.loader import LoadedServable, Loader
 from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
@@ -19,6 +20,28 @@ from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
 _LOGGER = logging.getLogger(__name__)
 
 _UNLOAD_REPORT_S = 30.0
+
+_MAX_ENDED_VERSIONS = 100
+"""Of one model; those that ended first are forgotten first. Upstream keeps them all."""
+
+_MAX_GONE_MODELS = 1000
+"""Models that no configuration names any more and whose last states are still told."""
+
+_ON_ITS_WAY = (VersionState.START, VersionState.LOADING)
+
+
+@dataclass(frozen=True, slots=True)
+class NotAvailable:
+    """Why a model has no version that serves."""
+
+    model: str
+    version: int | None
+    """None: there is no version at all."""
+    error: ServingError
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f" version: {self.version}"
+        return f"{{{{name: {self.model}{version}}} due to error: {self.error}}}, "
 
 
 @dataclass(slots=True)
@@ -42,6 +65,21 @@ class _Version:
     def __str__(self) -> str:
         return f"{{name: {self.model} version: {self.version}}}"
 
+    @property
+    def ended(self) -> bool:
+        """Whether this instance's life is over."""
+        return self.state is VersionState.END
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was not to be loaded, and is still wanted."""
+        return self.aspired and self.error is not None and (self.ended or self.is_waiting)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for its next attempt."""
+        return self.cancel_retry is not None
+
     def status(self) -> VersionStatus:
         error = self.error if self.state is VersionState.END else None
         return VersionStatus(
@@ -56,20 +94,50 @@ class _Version:
 class _Model:
     """One model. Guarded by the manager's lock."""
 
+    name: str
+    configured: bool = False
+    """Named by the configuration in force."""
+    unseen: bool = False
+    """Named by the configuration, but the source has not told yet what there is."""
+    transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
     aspired: Mapping[int, str] = field(default_factory=dict)
     """Version -> path, as last wanted."""
+    source_error: ServingError | None = None
     versions: dict[int, _Version] = field(default_factory=dict)
-    """The last instance of every version ever seen."""
+    """The last instance of every version seen, the last one to come at the end."""
+
+    def serving(self) -> dict[int, LoadedServable]:
+        """Returns the versions that can be looked up."""
+        return {
+            number: version.servable
+            for number, version in self.versions.items()
+            if version.state is VersionState.AVAILABLE and version.servable is not None
+        }
+
+    def pending(self) -> dict[int, str] | None:
+        """Returns the versions on their way; None where there is nothing to wait for."""
+        states = {
+            number: version.state.name
+            for number, version in self.versions.items()
+            if version.state in _ON_ITS_WAY and version.aspired
+        }
+        return states if states or self.unseen else None
+
+    def forget_ended(self) -> None:
+        """Bounds the history."""
+        ended = [n for n, v in self.versions.items() if v.ended and n not in self.aspired]
+        for number in ended[:-_MAX_ENDED_VERSIONS]:
+            del self.versions[number]
 
 
 class ModelManager:
     """Loads and unloads versions so that what is aspired gets served.
 
-    A new version serves before an old one leaves, and a failed one does not push the old one out.
-    Loads and unloads each run on a thread of their own, so none waits for another. A version that
-    is wanted again while it still serves stays; TensorFlow Serving would unload it first.
+    Each model follows its transition policy; models do not wait for each other, but for threads. A
+    version that is wanted again while it still serves stays; TensorFlow Serving would unload it
+    first.
 
-    Any thread. Nothing but wait_until_started() blocks.
+    Any thread. Nothing but wait_until_settled() blocks.
     """
 
     def __init__(
@@ -88,21 +156,55 @@ class ModelManager:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._models: dict[str, _Model] = {}
+        self._labels: Mapping[str, Mapping[str, int]] = {}
         self._table = RoutingTable()
         self._stopped = False
 
-    # What is wanted.
+    # What is configured.
 
-    def set_aspired(self, name: str, versions: Mapping[int, str]) -> None:
-        """Replaces the set of versions (number -> path) that should be served of a model."""
+    def check_labels(self, models: Iterable[ModelConfig], *, allow_unavailable: bool) -> None:
+        """Checks that labels may be moved to what they name in a new configuration.
+
+        That is where their version is available. With `allow_unavailable` a label may also be new,
+        or stay where it is. Raises ServingError (core/server_core.cc, UpdateModelVersionLabelMap).
+        """
         with self._lock:
-            if self._stopped:
-                return
-            model = self._models.setdefault(name, _Model())
-            if model.aspired == versions:
-                return
-            model.aspired = dict(versions)
-            self._reconcile(name, model)
+            for config in models:
+                serving = self._model(config.name).serving()
+                present = self._labels.get(config.name, {})
+                for label, version in config.version_labels.items():
+                    waived = allow_unavailable and present.get(label, version) == version
+                    if version not in serving and not waived:
+                        raise ServingError(
+                            FAILED_PRECONDITION,
+                            f"Request to assign label to version {version} of model {config.name},"
+                            " which is not currently available for inference",
+                        )
+
+    def configure(self, models: Iterable[ModelConfig]) -> Sequence[str]:
+        """Takes in a whole new configuration; returns the models that were not in the last one.
+
+        Labels move at once. Versions come and go as the source tells of them.
+        """
+        with self._lock:
+            configs = {config.name: config for config in models}
+            added = [name for name in configs if not self._model(name).configured]
+            for name, config in configs.items():
+                model = self._models.setdefault(name, _Model(name))
+                model.unseen = model.unseen or not model.configured
+                model.configured = True
+                model.transition = config.transition
+            for name in self._models.keys() - configs.keys():
+                self._models[name].configured = self._models[name].unseen = False
+            self._labels = {
+                name: dict(config.version_labels)
+                for name, config in configs.items()
+                if config.version_labels
+            }
+            self._forget_gone_models()
+            self._update_table()
+            self._changed.notify_all()
+            return added
 
     def stop(self) -> None:
         """Starts no more loads and unloads, and ends every wait."""
@@ -113,13 +215,53 @@ class ModelManager:
                     self._stop_retrying(version)
             self._changed.notify_all()
 
+    # What the source tells: its SourceListener.
+
+    def set_aspired(self, name: str, versions: Mapping[int, str]) -> None:
+        """Replaces the set of versions (number -> path) that should be served of a model."""
+        with self._lock:
+            model = self._models.setdefault(name, _Model(name))
+            if self._stopped or model.aspired == versions:
+                return
+            model.aspired = dict(versions)
+            self._reconcile(model)
+
+    def set_source_error(self, name: str, error: ServingError | None) -> None:
+        """Takes note of what keeps versions of a model from being found; None: nothing does.
+
+        The source has looked at the model then, and has told of its versions if there are any.
+        """
+        with self._lock:
+            model = self._models.setdefault(name, _Model(name))
+            model.source_error = error
+            model.unseen = False
+            self._update_table()
+            self._changed.notify_all()
+
+    def failed_versions(self, name: str) -> Collection[int]:
+        """Returns the wanted versions that could not be loaded."""
+        with self._lock:
+            return [number for number, v in self._model(name).versions.items() if v.failed]
+
+    def retry(self, name: str, version: int) -> None:
+        """Loads a failed version anew, since its files are other ones now."""
+        with self._lock:
+            model = self._model(name)
+            failed = model.versions.get(version)
+            if self._stopped or failed is None or not failed.failed:
+                return
+            _LOGGER.info("The files of servable version %s have changed", failed)
+            self._stop_retrying(failed)
+            del model.versions[version]
+            model.versions[version] = _Version(name, version, model.aspired[version])
+            self._reconcile(model)
+
     # What there is: the ModelBackend.
 
     def model_version_states(self, name: str) -> Sequence[VersionStatus]:
-        """Returns every version of a model that was ever tracked; empty for an unknown model."""
+        """Returns the versions of a model that are known; empty for an unknown model."""
         with self._lock:
-            model = self._models.get(name)
-            return [version.status() for version in model.versions.values()] if model else []
+            return [version.status() for version in self._model(name).versions.values()]
 
     def find_servable(self, name: str, version: int | None, label: str | None) -> ServableInfo:
         """Returns the version that a request is answered by. Raises ServingError."""
@@ -131,26 +273,61 @@ class ModelManager:
                 signature_def_map=found.signature_def_map,
             )
 
-    def wait_until_started(self, names: Sequence[str]) -> Mapping[str, VersionStatus] | None:
+    def wait_until_settled(self, names: Iterable[str]) -> Sequence[NotAvailable] | None:
         """Waits until each model has a version that serves, or its highest one has failed.
 
-        Returns the failed versions by model; None when stop() came first.
+        Returns why models do not serve; None when stop() came first. A model that leaves the
+        configuration meanwhile is not waited for.
         """
+        waiting = list(names)
+        failures: list[NotAvailable] = []
         with self._lock:
             while not self._stopped:
-                outcomes = {name: start_outcome(self.model_version_states(name)) for name in names}
-                if all(outcomes.values()):
-                    return {
-                        name: status
-                        for name, status in outcomes.items()
-                        if status is not None and status.state is VersionState.END
-                    }
+                outcomes = [self._outcome(self._model(name)) for name in waiting]
+                failures += [each for each in outcomes if isinstance(each, NotAvailable)]
+                waiting = [n for n, each in zip(waiting, outcomes, strict=True) if each is None]
+                if not waiting:
+                    return failures
                 self._changed.wait()
             return None
 
+    @staticmethod
+    def _outcome(model: _Model) -> NotAvailable | bool | None:
+        """Returns True for a model that serves (or is not wanted); None: it is not settled yet."""
+        if not model.configured:
+            return True
+        if model.unseen:
+            return None
+        versions = [v for v in model.versions.values() if v.aspired or v.servable is not None]
+        decided = start_outcome([version.status() for version in versions])
+        if decided is None and versions:
+            return None
+        if decided is None:
+            error = model.source_error or ServingError(
+                NOT_FOUND, f"No versions of servable {model.name} found under base path"
+            )
+            return NotAvailable(model.name, None, error)
+        if decided.state is VersionState.AVAILABLE:
+            return True
+        error = ServingError(decided.error_code, decided.error_message)
+        return NotAvailable(model.name, decided.version, error)
+
     # The lifecycle. Every method below holds the lock, or takes it where a thread begins.
 
-    def _reconcile(self, name: str, model: _Model) -> None:
+    def _model(self, name: str) -> _Model:
+        """Returns a model; one without versions for a name that is not known."""
+        return self._models.get(name) or _Model(name)
+
+    def _forget_gone_models(self) -> None:
+        gone = [
+            name
+            for name, model in self._models.items()
+            if not model.configured and all(v.ended for v in model.versions.values())
+        ]
+        for name in gone[:-_MAX_GONE_MODELS]:
+            del self._models[name]
+
+    def _reconcile(self, model: _Model) -> None:
         """Marks what is aspired, begins what is new, and acts until nothing is left to do."""
         for version in model.versions.values():
             if version.aspired and version.version not in model.aspired:
@@ -158,20 +335,22 @@ class ModelManager:
                 self._drop_waiting(version)
         for number, path in model.aspired.items():
             existing = model.versions.get(number)
-            if existing is None or (existing.state is VersionState.END and not existing.aspired):
-                model.versions[number] = _Version(name, number, path)
+            if existing is None or (existing.ended and not existing.aspired):
+                model.versions.pop(number, None)
+                model.versions[number] = _Version(model.name, number, path)
             elif not existing.leaving:
                 existing.aspired = True
         while not self._stopped and (action := self._next_action(model)) is not None:
             what, number = action
             (self._load if what is Action.LOAD else self._unload)(model.versions[number])
+        model.forget_ended()
+        self._update_table()
         self._changed.notify_all()
 
     @staticmethod
     def _next_action(model: _Model) -> tuple[Action, int] | None:
-        return next_action(
-            VersionView(v.version, v.state, v.aspired) for v in model.versions.values()
-        )
+        views = [VersionView(v.version, v.state, v.aspired) for v in model.versions.values()]
+        return next_action(views, model.transition)
 
     def _drop_waiting(self, version: _Version) -> None:
         """Ends a version that is not wanted any more and that no thread is busy with."""
@@ -195,8 +374,7 @@ class ModelManager:
 
     def _attempt(self, version: _Version) -> None:
         version.attempts += 1
-        task = functools.partial(self._run_load, version)
-        self._scheduler.spawn(f"load-{version.model}-{version.version}", task)
+        self._scheduler.load(functools.partial(self._run_load, version))
 
     def _run_load(self, version: _Version) -> None:
         """The body of a loading thread."""
@@ -222,8 +400,8 @@ class ModelManager:
             _LOGGER.info("Unloading just-loaded servable version %s", version)
             self._release(version)
             return
-        self._publish_with(version)
         version.state = VersionState.AVAILABLE
+        self._update_table()
         _LOGGER.info("Successfully loaded servable version %s", version)
         self._reconcile_model_of(version)
 
@@ -256,13 +434,12 @@ class ModelManager:
     def _unload(self, version: _Version) -> None:
         _LOGGER.info("Quiescing servable version %s", version)
         version.state = VersionState.UNLOADING
-        self._publish_with(None)
+        self._update_table()
         self._release(version)
 
     def _release(self, version: _Version) -> None:
         version.leaving = True
-        task = functools.partial(self._run_unload, version)
-        self._scheduler.spawn(f"unload-{version.model}-{version.version}", task)
+        self._scheduler.unload(functools.partial(self._run_unload, version))
 
     def _run_unload(self, version: _Version) -> None:
         """The body of an unloading thread: waits for the requests in flight."""
@@ -272,7 +449,6 @@ class ModelManager:
         while not servable.wait_unloaded(_UNLOAD_REPORT_S):
             _LOGGER.info("Servable version %s still answers requests", version)
         version.servable = servable = None
-        trim_memory()
         with self._lock:
             _LOGGER.info("Done unloading servable version %s", version)
             self._end(version, version.error)
@@ -283,15 +459,17 @@ class ModelManager:
         version.error = error
 
     def _reconcile_model_of(self, version: _Version) -> None:
-        self._reconcile(version.model, self._models[version.model])
+        self._reconcile(self._models[version.model])
 
-    def _publish_with(self, loaded: _Version | None) -> None:
-        """Publishes the table of all available versions, and of one that is about to be."""
-        table: dict[str, dict[int, LoadedServable]] = {}
-        for name, model in self._models.items():
-            for number, version in model.versions.items():
-                serves = version.state is VersionState.AVAILABLE or version is loaded
-                if serves and version.servable is not None:
-                    table.setdefault(name, {})[number] = version.servable
-        self._table = RoutingTable(table)
-        self._publish(self._table)
+    def _update_table(self) -> None:
+        """Publishes who can be looked up, unless that is in force already."""
+        serving = {name: model.serving() for name, model in self._models.items()}
+        pending = {name: model.pending() for name, model in self._models.items()}
+        table = RoutingTable(
+            servables={name: versions for name, versions in serving.items() if versions},
+            labels=self._labels,
+            pending={name: states for name, states in pending.items() if states is not None},
+        )
+        if table != self._table:
+            self._table = table
+            self._publish(table)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from fastserve.config.models import TransitionPolicy
 from fastserve.services.backend import VersionState, VersionStatus
 
 
@@ -25,19 +26,18 @@ class VersionView:
     aspired: bool
 
 
-def next_action(versions: Iterable[VersionView]) -> tuple[Action, int] | None:
-    """Returns the next action and its version: TensorFlow Serving's availability preserving policy.
+def next_action(
+    versions: Sequence[VersionView], transition: TransitionPolicy
+) -> tuple[Action, int] | None:
+    """Returns the next action and its version; None: there is nothing to do for now.
 
-    A version that is not wanted any more is unloaded once a wanted one is available, or none is
-    wanted, or another unwanted one is there to serve. Wanted versions are loaded from high to low.
+    Wanted versions are loaded from high to low; unwanted ones leave from low to high.
     """
-    versions = list(versions)
-    ready = [v for v in versions if v.state is VersionState.AVAILABLE]
-    unwanted = [v.version for v in ready if not v.aspired]
-    wanted_ready = len(ready) > len(unwanted)
-    none_wanted = not any(v.aspired for v in versions)
-    if unwanted and (none_wanted or wanted_ready or len(unwanted) >= 2):
+    unwanted = [v.version for v in versions if _is_ready(v) and not v.aspired]
+    if unwanted and _may_unload(versions, unwanted, transition):
         return Action.UNLOAD, min(unwanted)
+    if transition is TransitionPolicy.RESOURCE_PRESERVING and _some_leave(versions):
+        return None
     new = [v.version for v in versions if v.aspired and v.state is VersionState.START]
     return (Action.LOAD, max(new)) if new else None
 
@@ -50,6 +50,29 @@ def start_outcome(versions: Sequence[VersionStatus]) -> VersionStatus | None:
     for status in versions:
         if status.state is VersionState.AVAILABLE:
             return status
-    decided = (VersionState.AVAILABLE, VersionState.END)
-    ended = [status for status in versions if status.state in decided]
-    return max(ended, key=lambda status: status.version, default=None)
+    return max(
+        (status for status in versions if status.state is VersionState.END),
+        key=lambda status: status.version,
+        default=None,
+    )
+
+
+def _is_ready(version: VersionView) -> bool:
+    return version.state is VersionState.AVAILABLE
+
+
+def _may_unload(
+    versions: Sequence[VersionView], unwanted: Sequence[int], transition: TransitionPolicy
+) -> bool:
+    """As upstream's core/{availability,resource}_preserving_policy.cc.
+
+    Preserving availability, one unwanted version serves on until a wanted one does.
+    """
+    if transition is TransitionPolicy.RESOURCE_PRESERVING:
+        return True
+    none_wanted = not any(v.aspired for v in versions)
+    return none_wanted or len(unwanted) >= 2 or any(_is_ready(v) and v.aspired for v in versions)
+
+
+def _some_leave(versions: Sequence[VersionView]) -> bool:
+    return any(not v.aspired and v.state is not VersionState.END for v in versions)

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
+
+from fastserve.config.cpus import available_cpus
+
+_MANY_THREADS = 1024
 
 
 class Scheduler(Protocol):
-    """Runs tasks elsewhere. Neither method waits; no task raises."""
+    """Runs tasks elsewhere. No method waits; no task raises."""
 
-    def spawn(self, name: str, task: Callable[[], None]) -> None:
-        """Runs a task that may block for long, on a thread of its own called `name`."""
-        ...
+    def load(self, task: Callable[[], None]) -> None:
+        """Runs a task that loads a version."""
+
+    def unload(self, task: Callable[[], None]) -> None:
+        """Runs a task that waits for the requests in flight, and then unloads a version."""
 
     def call_later(self, delay_s: float, task: Callable[[], None]) -> Callable[[], None]:
         """Runs a short task after some seconds; returns what cancels it."""
-        ...
 
 
 class ThreadScheduler:
-    """Daemon threads: none of them keeps the process from ending."""
+    """Threads of its own for loads and for unloads, so that neither holds up the other."""
 
-    def spawn(self, name: str, task: Callable[[], None]) -> None:
-        """Starts a thread."""
-        threading.Thread(target=task, name=name, daemon=True).start()
+    def __init__(self, *, load_threads: int = 0, unload_threads: int = 0) -> None:
+        """0 loads on as many threads as there are CPUs, and unloads on as many as it takes."""
+        self._loads = ThreadPoolExecutor(load_threads or available_cpus(), "fastserve-load")
+        self._unloads = ThreadPoolExecutor(unload_threads or _MANY_THREADS, "fastserve-unload")
+
+    def load(self, task: Callable[[], None]) -> None:
+        """Queues a load."""
+        self._loads.submit(task)
+
+    def unload(self, task: Callable[[], None]) -> None:
+        """Queues an unload."""
+        self._unloads.submit(task)
 
     def call_later(self, delay_s: float, task: Callable[[], None]) -> Callable[[], None]:
         """Starts a timer's thread."""
@@ -33,12 +47,3 @@ class ThreadScheduler:
         timer.daemon = True
         timer.start()
         return timer.cancel
-
-
-def trim_memory() -> None:
-    """Has the C library give free memory back, so that an unloaded model's does not pile up."""
-    try:
-        malloc_trim = ctypes.CDLL(None).malloc_trim
-    except AttributeError:  # Not glibc.
-        return
-    malloc_trim(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fastserve.errors import INVALID_ARGUMENT, NOT_FOUND, ServingError
+from fastserve.errors import INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE, ServingError
 from fastserve.servables.loader import LoadedServable
 
 
@@ -17,6 +17,9 @@ class RoutingTable:
     """Model name -> version -> the loaded version; no model without one."""
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Model name -> label -> version, loaded or not."""
+    pending: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """Model name -> version -> state, of what is on its way. A model without versions here is one
+    whose versions are still being looked for."""
 
     def all_servables(self) -> Sequence[LoadedServable]:
         """Returns every loaded version."""
@@ -36,10 +39,22 @@ class RoutingTable:
         versions = self.servables.get(name, {})
         if version is None and versions:
             return versions[max(versions)]
-        if version is None:
-            wanted = f"Latest({name})"
-        elif version in versions:
+        if version is not None and version in versions:
             return versions[version]
-        else:
-            wanted = f"Specific({name}, {version})"
-        raise ServingError(NOT_FOUND, f"Servable not found for request: {wanted}")
+        raise self._not_found(name, version)
+
+    def _not_found(self, name: str, version: int | None) -> ServingError:
+        wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        text = f"Servable not found for request: {wanted}"
+        pending = self.pending.get(name)
+        if pending is None or (pending and version is not None and version not in pending):
+            return ServingError(NOT_FOUND, text)
+        states = ", ".join(
+            f"version {number} is {state}"
+            for number, state in sorted(pending.items())
+            if version in (None, number)
+        )
+        return ServingError(
+            UNAVAILABLE,
+            f"{text}. Model {name} is not ready yet: {states or 'looking for versions'}",
+        )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from fastserve import _native
-from fastserve.config.server import SessionConfig
+from fastserve.config.server import SessionConfig, WarmupConfig
 from fastserve.errors import ServingError
 from fastserve.servables.runtime import load_runtime
+from fastserve.servables.warmup import warm_up
 
 
 class LoadedServable(Protocol):
@@ -48,15 +49,18 @@ class Loader(Protocol):
 class SavedModelLoader:
     """Loads SavedModels into TensorFlow."""
 
-    def __init__(self, *, tags: tuple[str, ...], session: SessionConfig) -> None:
+    def __init__(
+        self, *, tags: tuple[str, ...], session: SessionConfig, warmup: WarmupConfig
+    ) -> None:
         self._tags = tags
-        self._config_proto = _config_proto(session)
+        self._warmup = warmup
+        self._config_proto = session.config_proto()
 
     def load(self, name: str, version: int, path: str) -> _native.Servable:
-        """Loads one, and TensorFlow's library before the first. Raises ServingError."""
+        """Loads one and warms it up; TensorFlow's library before the first. Raises ServingError."""
         runtime = load_runtime()
         try:
-            return _native.Servable.load(
+            servable = _native.Servable.load(
                 runtime,
                 name=name,
                 version=version,
@@ -66,15 +70,9 @@ class SavedModelLoader:
             )
         except _native.NativeError as error:
             raise ServingError(error.code, error.message) from error
-
-
-def _config_proto(session: SessionConfig) -> bytes:
-    if session.threads == (0, 0):
-        return b""
-    from fastserve import protos
-
-    intra_op, inter_op = session.threads
-    message = protos.ConfigProto(
-        intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op
-    )
-    return bytes(message.SerializeToString())
+        try:
+            warm_up(servable, path, self._warmup)
+        except BaseException:
+            servable.release()
+            raise
+        return servable

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 
 from fastserve import _native
 from fastserve.errors import FAILED_PRECONDITION, ServingError
@@ -37,8 +38,10 @@ def load_runtime() -> _native.Runtime:
     with _LOCK:
         if _loaded is None:
             directory = tensorflow_directory()
-            # TensorFlow's own log, unless asked for: only errors. It reads this when it is loaded.
+            # It reads these when it is loaded. Of its own log, unless asked for, only errors.
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            # oneDNN's allocator would keep the memory of unloaded models.
+            os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
             began = time.monotonic()
             try:
                 _loaded = _native.Runtime.load(directory)
@@ -47,3 +50,16 @@ def load_runtime() -> _native.Runtime:
             seconds = time.monotonic() - began
             _LOGGER.info("TensorFlow %s is loaded (%.2f s)", _loaded.version, seconds)
         return _loaded
+
+
+def load_op_libraries(paths: Sequence[str]) -> None:
+    """Loads shared libraries of custom ops, for all models loaded afterwards. Any thread.
+
+    Raises ServingError that names the path.
+    """
+    for path in paths:
+        try:
+            load_runtime().load_library(path)
+        except _native.NativeError as error:
+            raise ServingError(error.code, error.message) from error
+        _LOGGER.info("Custom op library %s is loaded", path)

@@ -1,6 +1,8 @@
-"""tensorflow.serving.ModelService: the states of a model's versions."""
+"""tensorflow.serving.ModelService: the states of a model's versions, and a new configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import grpc
 
@@ -13,6 +15,11 @@ SERVICE_NAME = "tensorflow.serving.ModelService"
 
 _INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 _NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
+
+_RELOAD_THREADS = 8
+
+Reload: TypeAlias = Callable[[protos.ModelServerConfig], None]
+"""Puts a configuration into force and waits for its new models; raises ServingError."""
 
 
 def model_status(
@@ -51,8 +58,9 @@ def _response(statuses: Sequence[VersionStatus]) -> protos.GetModelStatusRespons
 class ModelServicer:
     """The service over gRPC."""
 
-    def __init__(self, backend: ModelBackend) -> None:
+    def __init__(self, backend: ModelBackend, reload: Reload) -> None:
         self._backend = backend
+        self.HandleReloadConfigRequest = _ReloadMethod(reload)
 
     def GetModelStatus(
         self, request: protos.GetModelStatusRequest, context: grpc.ServicerContext
@@ -62,3 +70,32 @@ class ModelServicer:
             return model_status(self._backend, request)
         except ServingError as error:
             abort(context, error)
+
+
+class _ReloadMethod:
+    """HandleReloadConfigRequest. It may take as long as models take to load."""
+
+    def __init__(self, reload: Reload) -> None:
+        self._reload = reload
+        # Threads apart, as grpcio has it: calls that wait for models leave the others theirs.
+        self.experimental_thread_pool = ThreadPoolExecutor(_RELOAD_THREADS, "fastserve-reload")
+
+    def __call__(
+        self, request: protos.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> protos.ReloadConfigResponse:
+        try:
+            if request.config.WhichOneof("config") != "model_config_list":
+                raise ServingError(
+                    _INVALID_ARGUMENT,
+                    "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                    "Only ModelConfigList is currently supported",
+                )
+            self._reload(request.config)
+        except ServingError as error:
+            abort(context, error)
+        response = protos.ReloadConfigResponse()
+        response.status.SetInParent()
+        # No metric of these names is kept: none increased.
+        for name in dict.fromkeys(request.metric_names):
+            response.metric.add(name=name, int64_value_increase=0)
+        return response

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from fastserve.config.models import AllPolicy, SpecificPolicy, VersionPolicy
 
 _VERSION = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
-_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_MAIN_FILES = frozenset(
+    ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "model.tflite"),
+)
 
-Fingerprint: TypeAlias = tuple[tuple[str, int, int], ...]
-"""(relative path, size, modification time in ns) of everything below a directory."""
+Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""(path below the version's, size, times of modification and of change in ns) of every file.
+
+The time of change tells of mended permissions, and cannot be set back by whoever copies.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +46,32 @@ def parse_version(name: bytes) -> int | None:
     return version if -(2**63) <= version < 2**63 else None
 
 
-def list_versions(base_path: str) -> FoundVersions:
-    """Returns the versions under `base_path`, files among them. Raises OSError.
+def list_names(base_path: str) -> Sequence[bytes]:
+    """Returns the names of all entries of a directory, in byte order. Raises OSError."""
+    return sorted(os.listdir(os.fsencode(base_path)))
 
-    Of two names with the same number the one that sorts last is taken.
+
+def find_versions(base_path: str, names: Iterable[bytes], policy: VersionPolicy) -> FoundVersions:
+    """Returns the versions among the sorted `names` under `base_path`, files among them.
+
+    Of two names with the same number the one that sorts last is taken; the first by AllPolicy.
     """
     paths: dict[int, str] = {}
     duplicates: list[str] = []
-    for name in sorted(os.listdir(os.fsencode(base_path))):
+    for name in names:
         version = parse_version(name)
         if version is None:
             continue
         path = os.path.join(base_path, os.fsdecode(name))
         if version in paths:
+            taken, ignored = path, paths[version]
+            if isinstance(policy, AllPolicy):
+                taken, ignored = ignored, taken
             duplicates.append(
                 "Duplicate version directories detected. "
-                f"Version {version} will be loaded from {path}, {paths[version]} will be ignored."
+                f"Version {version} will be loaded from {taken}, {ignored} will be ignored."
             )
+            path = taken
         paths[version] = path
     return FoundVersions(paths, tuple(duplicates))
 
@@ -70,21 +86,46 @@ def select_versions(policy: VersionPolicy, versions: Iterable[int]) -> set[int]:
 
 
 def is_complete(path: str) -> bool:
-    """Whether there is something to load: a model's main file. A plain file is left to fail."""
-    if not os.path.isdir(path):
-        return os.path.exists(path)
-    return any(os.path.isfile(os.path.join(path, name)) for name in _MODEL_FILES)
+    """Whether there is something to load: a model's main file.
+
+    A plain file, or what may not be read, is left to fail with an error that says why.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return any(entry.name in _MAIN_FILES and entry.is_file() for entry in entries)
+    except (NotADirectoryError, PermissionError):
+        return True
+    except OSError:  # It is being removed or renamed right now.
+        return False
 
 
-def fingerprint(path: str) -> Fingerprint:
-    """Returns what changes while a version is being written. Raises OSError when it vanishes."""
-    entries: list[tuple[str, int, int]] = []
-    folders = [path] if os.path.isdir(path) else []
-    for folder in folders:
-        for entry in os.scandir(folder):
-            status = entry.stat()
-            name = os.path.relpath(entry.path, path)
-            entries.append((name, status.st_size, status.st_mtime_ns))
-            if entry.is_dir():
-                folders.append(entry.path)
-    return tuple(sorted(entries))
+def fingerprint(path: str) -> Fingerprint | None:
+    """Returns what changes while a version is being written; None while it cannot be loaded."""
+    if not is_complete(path):
+        return None
+    files: list[tuple[str, int, int, int]] = []
+    folders: set[tuple[int, int]] = set()
+    pending = [path]
+    try:
+        while pending:
+            current = pending.pop()
+            status = _status(current)
+            files.append(
+                (current[len(path) :], status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            )
+            folder = (status.st_dev, status.st_ino)  # Links may lead back to one.
+            if stat.S_ISDIR(status.st_mode) and folder not in folders:
+                folders.add(folder)
+                with contextlib.suppress(PermissionError):
+                    pending.extend(os.path.join(current, name) for name in os.listdir(current))
+    except OSError:  # Something in it is being removed or renamed right now.
+        return None
+    return tuple(sorted(files))
+
+
+def _status(path: str) -> os.stat_result:
+    """Returns a file's status; the link's own where it leads nowhere. Raises OSError."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.lstat(path)

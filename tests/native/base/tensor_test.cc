@@ -41,6 +41,20 @@ TEST(TensorTest, NamesAreThoseOfErrorTexts) {
   EXPECT_EQ(DataTypeName(static_cast<DataType>(-1)), "unknown dtype enum (-1)");
 }
 
+TEST(TensorTest, EnumNamesAreThoseOfProtobuf) {
+  EXPECT_EQ(DataTypeEnumName(DataType::kInvalid), "DT_INVALID");
+  EXPECT_EQ(DataTypeEnumName(DataType::kFloat), "DT_FLOAT");
+  EXPECT_EQ(DataTypeEnumName(DataType::kBfloat16), "DT_BFLOAT16");
+  EXPECT_EQ(DataTypeEnumName(DataType::kFloat8E4m3fn), "DT_FLOAT8_E4M3FN");
+  EXPECT_EQ(DataTypeEnumName(static_cast<DataType>(101)), "101");
+}
+
+TEST(TensorTest, DimsAreShownAsTensorFlowDoes) {
+  EXPECT_EQ(DimsText({}), "[]");
+  EXPECT_EQ(DimsText({-1}), "[-1]");
+  EXPECT_EQ(DimsText({2, 0, 3}), "[2,0,3]");
+}
+
 TEST(TensorTest, ElementCountIsTheProductOfTheExtents) {
   EXPECT_EQ(ElementCount({}), 1);
   EXPECT_EQ(ElementCount({2, 3, 4}), 24);

@@ -1,8 +1,10 @@
 #include "session/session.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -350,6 +352,38 @@ TEST(SessionTest, AConfigReachesTheSession) {
   const Status status = LoadError({ModelDirectory("half_plus_two"), {"serve"}, config});
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("num_threads"), std::string::npos) << status.ToString();
+}
+
+// How many threads of this process have another priority than this one.
+int CountOtherPriorities() {
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  int others = 0;
+  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+    const auto tid = static_cast<id_t>(std::stoul(task.path().filename()));
+    others += ::getpriority(PRIO_PROCESS, tid) != own;
+  }
+  return others;
+}
+
+// The same, after a load with this config.
+int CountLowPrioritiesAfterLoad(const std::string& config_proto) {
+  const auto session =
+      Session::LoadSavedModel(TensorFlow(), {.directory = ModelDirectory("half_plus_two"),
+                                             .tags = {"serve"},
+                                             .config_proto = config_proto});
+  EXPECT_TRUE(session.ok()) << session.status().ToString();
+  // The kernel may show the loading thread for a moment after it was joined.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  int low = CountOtherPriorities();
+  while (low != 0 && std::chrono::steady_clock::now() < end) low = CountOtherPriorities();
+  return low;
+}
+
+TEST(SessionTest, NoThreadIsLeftWithTheLowPriorityOfALoad) {
+  const TestModel served("half_plus_two");  // a load alone has no low priority
+  EXPECT_EQ(CountLowPrioritiesAfterLoad(""), 0);
+  EXPECT_EQ(CountLowPrioritiesAfterLoad("\x48\x01"), 0) << "use_per_session_threads";
+  EXPECT_EQ(CountLowPrioritiesAfterLoad("\x62\x02\x08\x01"), 0) << "session_inter_op_thread_pool";
 }
 
 TEST(SessionTest, ManyThreadsRunAtOnce) {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
+from fastserve.config.models import TransitionPolicy
 from fastserve.config.server import LoadConfig
 from fastserve.errors import (
     CANCELLED,
@@ -15,136 +16,35 @@ from fastserve.errors import (
     INTERNAL,
     INVALID_ARGUMENT,
     NOT_FOUND,
+    UNAVAILABLE,
     ServingError,
 )
-from fastserve.manager.manager import ModelManager
+from fastserve.manager.manager import ModelManager, NotAvailable
 from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
-
-START, LOADING, AVAILABLE = VersionState.START, VersionState.LOADING, VersionState.AVAILABLE
-UNLOADING, END = VersionState.UNLOADING, VersionState.END
-BROKEN = ServingError(FAILED_PRECONDITION, "no graph")
-WAIT_S = 20
-
-
-class FakeServable:
-    """A loaded version; `busy` counts the waits that end before its requests do."""
-
-    signature_def_map = b"signatures"
-
-    def __init__(self, name: str, version: int) -> None:
-        self.name = name
-        self.version = version
-        self.busy = 0
-        self.released = False
-        self.while_waiting: Callable[[], None] = lambda: None
-
-    def release(self) -> None:
-        self.released = True
-
-    def wait_unloaded(self, timeout_s: float) -> bool:
-        assert self.released
-        self.while_waiting()
-        self.busy -= 1
-        return self.busy < 0
-
-
-class FakeLoader:
-    """Loads anything but the versions in `failures`."""
-
-    def __init__(self) -> None:
-        self.failures: dict[int, Exception] = {}
-        self.loaded: list[FakeServable] = []
-        self.paths: list[str] = []
-
-    def load(self, name: str, version: int, path: str) -> FakeServable:
-        self.paths.append(path)
-        if version in self.failures:
-            raise self.failures[version]
-        self.loaded.append(FakeServable(name, version))
-        return self.loaded[-1]
-
-
-class StepScheduler:
-    """Keeps tasks and timers until the test runs them."""
-
-    def __init__(self) -> None:
-        self.tasks: dict[str, Callable[[], None]] = {}
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-
-    def spawn(self, name: str, task: Callable[[], None]) -> None:
-        assert name not in self.tasks
-        self.tasks[name] = task
-
-    def call_later(self, delay_s: float, task: Callable[[], None]) -> Callable[[], None]:
-        timer = (delay_s, task)
-        self.timers.append(timer)
-        return lambda: self.timers.remove(timer)
-
-    def run(self, name: str) -> None:
-        self.tasks.pop(name)()
-
-    def run_all(self) -> None:
-        while self.tasks:
-            self.run(next(iter(self.tasks)))
-
-    def fire(self) -> float:
-        delay, task = self.timers.pop(0)
-        task()
-        return delay
-
-
-class Fixture:
-    """A manager of model `m`, its fakes, and every table it published."""
-
-    def __init__(self, *, max_retries: int = 0) -> None:
-        self.loader = FakeLoader()
-        self.scheduler = StepScheduler()
-        self.tables: list[RoutingTable] = []
-        self.manager = ModelManager(
-            self.loader,
-            self.tables.append,
-            config=LoadConfig(max_retries=max_retries, retry_interval_s=7.5),
-            scheduler=self.scheduler,
-        )
-
-    def want(self, *versions: int) -> None:
-        self.manager.set_aspired("m", {version: f"/m/{version}" for version in versions})
-
-    def serve(self, *versions: int) -> None:
-        self.want(*versions)
-        self.scheduler.run_all()
-        assert self.served == sorted(versions)
-
-    @property
-    def served(self) -> list[int]:
-        return sorted(self.tables[-1].servables.get("m", {})) if self.tables else []
-
-    @property
-    def published(self) -> list[list[int]]:
-        return [sorted(table.servables.get("m", {})) for table in self.tables]
-
-    @property
-    def states(self) -> Mapping[int, VersionState]:
-        return {status.version: status.state for status in self.statuses.values()}
-
-    @property
-    def statuses(self) -> Mapping[int, VersionStatus]:
-        return {status.version: status for status in self.manager.model_version_states("m")}
+from unit.manager.lifecycle import (
+    AVAILABLE,
+    BROKEN,
+    END,
+    LOADING,
+    START,
+    UNLOADING,
+    WAIT_S,
+    FakeLoader,
+    FakeServable,
+    Lifecycle,
+    ended,
+    model,
+)
 
 
 @pytest.fixture
-def m() -> Fixture:
-    return Fixture()
+def m() -> Lifecycle:
+    return Lifecycle()
 
 
-def ended(version: int, error: ServingError | None = None) -> VersionStatus:
-    code, message = (error.code, error.message) if error else (0, "")
-    return VersionStatus(version=version, state=END, error_code=code, error_message=message)
-
-
-def test_wanted_version_is_loaded_from_its_path_and_served(m: Fixture) -> None:
+def test_wanted_version_is_loaded_from_its_path_and_served(m: Lifecycle) -> None:
     m.want(3)
     assert (m.states, m.served) == ({3: LOADING}, [])
     m.scheduler.run("load-m-3")
@@ -152,13 +52,13 @@ def test_wanted_version_is_loaded_from_its_path_and_served(m: Fixture) -> None:
     assert not m.scheduler.tasks
 
 
-def test_same_wish_again_does_nothing(m: Fixture) -> None:
+def test_same_wish_again_does_nothing(m: Lifecycle) -> None:
     m.serve(1)
     m.want(1)
     assert (m.published, m.loader.paths) == ([[1]], ["/m/1"])
 
 
-def test_new_version_is_published_before_the_old_one_leaves(m: Fixture) -> None:
+def test_new_version_is_published_before_the_old_one_leaves(m: Lifecycle) -> None:
     m.serve(1)
     m.want(2)
     assert m.states == {1: AVAILABLE, 2: LOADING}
@@ -169,7 +69,7 @@ def test_new_version_is_published_before_the_old_one_leaves(m: Fixture) -> None:
     assert m.statuses[1] == ended(1)
 
 
-def test_old_version_is_released_only_once_no_table_holds_it(m: Fixture) -> None:
+def test_old_version_is_released_only_once_no_table_holds_it(m: Lifecycle) -> None:
     m.serve(1)
     m.want(2)
     m.scheduler.run("load-m-2")
@@ -179,7 +79,7 @@ def test_old_version_is_released_only_once_no_table_holds_it(m: Fixture) -> None
     assert m.loader.loaded[0].released
 
 
-def test_failed_load_keeps_the_old_version_and_reports_the_error(m: Fixture) -> None:
+def test_failed_load_keeps_the_old_version_and_reports_the_error(m: Lifecycle) -> None:
     m.serve(1)
     m.loader.failures[2] = BROKEN
     m.want(2)
@@ -188,7 +88,7 @@ def test_failed_load_keeps_the_old_version_and_reports_the_error(m: Fixture) -> 
     assert (m.states[1], m.published) == (AVAILABLE, [[1]])
 
 
-def test_failed_version_is_tried_again_only_after_it_was_away(m: Fixture) -> None:
+def test_failed_version_is_tried_again_only_after_it_was_away(m: Lifecycle) -> None:
     m.loader.failures[2] = BROKEN
     m.want(2)
     m.scheduler.run_all()
@@ -203,7 +103,7 @@ def test_failed_version_is_tried_again_only_after_it_was_away(m: Fixture) -> Non
 
 
 def test_fault_of_the_loader_ends_the_version_as_internal(
-    m: Fixture, caplog: pytest.LogCaptureFixture
+    m: Lifecycle, caplog: pytest.LogCaptureLifecycle
 ) -> None:
     m.loader.failures[1] = RuntimeError("boom")
     m.want(1)
@@ -213,7 +113,7 @@ def test_fault_of_the_loader_ends_the_version_as_internal(
 
 
 def test_load_is_retried_after_the_interval_until_it_succeeds() -> None:
-    m = Fixture(max_retries=2)
+    m = Lifecycle(max_retries=2)
     m.loader.failures[1] = BROKEN
     m.want(1)
     m.scheduler.run_all()
@@ -228,9 +128,9 @@ def test_load_is_retried_after_the_interval_until_it_succeeds() -> None:
 
 
 def test_last_error_is_reported_once_the_retries_are_used_up(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureLifecycle,
 ) -> None:
-    m = Fixture(max_retries=1)
+    m = Lifecycle(max_retries=1)
     caplog.set_level(logging.INFO)
     m.loader.failures[1] = BROKEN
     m.want(1)
@@ -250,7 +150,7 @@ def test_last_error_is_reported_once_the_retries_are_used_up(
 
 
 def test_version_unwanted_between_two_attempts_ends_with_its_error() -> None:
-    m = Fixture(max_retries=5)
+    m = Lifecycle(max_retries=5)
     m.loader.failures[1] = BROKEN
     m.want(1)
     m.scheduler.run_all()
@@ -259,7 +159,7 @@ def test_version_unwanted_between_two_attempts_ends_with_its_error() -> None:
 
 
 def test_version_unwanted_while_an_attempt_fails_is_not_retried() -> None:
-    m = Fixture(max_retries=5)
+    m = Lifecycle(max_retries=5)
     m.loader.failures[1] = BROKEN
     m.want(1)
     m.want()
@@ -267,18 +167,18 @@ def test_version_unwanted_while_an_attempt_fails_is_not_retried() -> None:
     assert (m.statuses[1], m.scheduler.timers) == (ended(1, BROKEN), [])
 
 
-def test_version_unwanted_during_its_load_is_undone_as_cancelled(m: Fixture) -> None:
+def test_version_unwanted_during_its_load_is_undone_as_cancelled(m: Lifecycle) -> None:
     m.want(1)
     m.want()
     m.scheduler.run("load-m-1")
-    assert (m.states, m.tables) == ({1: LOADING}, [])
+    assert (m.states, m.published) == ({1: LOADING}, [])
     m.scheduler.run("unload-m-1")
     cancelled = ServingError(CANCELLED, "Loading of servable cancelled")
     assert m.statuses[1] == ended(1, cancelled)
     assert m.loader.loaded[0].released
 
 
-def test_version_wanted_again_before_its_load_ends_serves(m: Fixture) -> None:
+def test_version_wanted_again_before_its_load_ends_serves(m: Lifecycle) -> None:
     m.want(1)
     m.want()
     m.want(1)
@@ -286,7 +186,7 @@ def test_version_wanted_again_before_its_load_ends_serves(m: Fixture) -> None:
     assert (m.states, m.served, len(m.loader.loaded)) == ({1: AVAILABLE}, [1], 1)
 
 
-def test_version_wanted_again_while_its_load_is_undone_loads_anew(m: Fixture) -> None:
+def test_version_wanted_again_while_its_load_is_undone_loads_anew(m: Lifecycle) -> None:
     m.want(1)
     m.want()
     m.scheduler.run("load-m-1")
@@ -296,7 +196,7 @@ def test_version_wanted_again_while_its_load_is_undone_loads_anew(m: Fixture) ->
     assert (m.states, m.served, len(m.loader.loaded)) == ({1: AVAILABLE}, [1], 2)
 
 
-def test_unloading_lasts_until_the_requests_in_flight_are_done(m: Fixture) -> None:
+def test_unloading_lasts_until_the_requests_in_flight_are_done(m: Lifecycle) -> None:
     m.serve(1)
     seen: list[Mapping[int, VersionState]] = []
     servable = m.loader.loaded[0]
@@ -309,7 +209,7 @@ def test_unloading_lasts_until_the_requests_in_flight_are_done(m: Fixture) -> No
     assert m.statuses == {1: ended(1)}
 
 
-def test_version_wanted_again_while_it_unloads_waits_for_the_end_and_loads(m: Fixture) -> None:
+def test_version_wanted_again_while_it_unloads_waits_for_the_end_and_loads(m: Lifecycle) -> None:
     m.serve(1)
     m.want()
     m.want(1)
@@ -320,14 +220,14 @@ def test_version_wanted_again_while_it_unloads_waits_for_the_end_and_loads(m: Fi
     assert (m.states, m.served, len(m.loader.loaded)) == ({1: AVAILABLE}, [1], 2)
 
 
-def test_version_wanted_again_after_its_end_loads_anew(m: Fixture) -> None:
+def test_version_wanted_again_after_its_end_loads_anew(m: Lifecycle) -> None:
     m.serve(1)
     m.serve()
     m.serve(1)
     assert (m.states, m.published) == ({1: AVAILABLE}, [[1], [], [1]])
 
 
-def test_version_wanted_again_while_it_still_serves_stays(m: Fixture) -> None:
+def test_version_wanted_again_while_it_still_serves_stays(m: Lifecycle) -> None:
     m.serve(1)
     m.want(2)
     m.want(1, 2)
@@ -335,7 +235,7 @@ def test_version_wanted_again_while_it_still_serves_stays(m: Fixture) -> None:
     assert (m.published, len(m.loader.loaded)) == ([[1], [1, 2]], 2)
 
 
-def test_models_do_not_touch_each_other(m: Fixture) -> None:
+def test_models_do_not_touch_each_other(m: Lifecycle) -> None:
     m.serve(1)
     m.manager.set_aspired("other", {5: "/other/5"})
     m.scheduler.run_all()
@@ -345,7 +245,7 @@ def test_models_do_not_touch_each_other(m: Fixture) -> None:
     assert m.manager.model_version_states("unknown") == []
 
 
-def test_request_without_a_version_finds_the_highest_available(m: Fixture) -> None:
+def test_request_without_a_version_finds_the_highest_available(m: Lifecycle) -> None:
     m.loader.failures[12] = BROKEN
     m.want(9, 10, 12)
     m.scheduler.run_all()
@@ -364,7 +264,7 @@ def test_request_without_a_version_finds_the_highest_available(m: Fixture) -> No
     ],
 )
 def test_request_for_what_is_not_served_is_refused_with_upstreams_text(
-    m: Fixture, request_for: tuple[str, int | None, str | None], error: tuple[int, str]
+    m: Lifecycle, request_for: tuple[str, int | None, str | None], error: tuple[int, str]
 ) -> None:
     m.serve(1)
     with pytest.raises(ServingError) as caught:
@@ -372,7 +272,7 @@ def test_request_for_what_is_not_served_is_refused_with_upstreams_text(
     assert (caught.value.code, caught.value.message) == error
 
 
-def test_version_that_unloads_is_not_found_any_more(m: Fixture) -> None:
+def test_version_that_unloads_is_not_found_any_more(m: Lifecycle) -> None:
     m.serve(1)
     m.want()
     with pytest.raises(ServingError, match=r"Latest\(m\)"):
@@ -380,7 +280,7 @@ def test_version_that_unloads_is_not_found_any_more(m: Fixture) -> None:
 
 
 def test_nothing_starts_after_stop() -> None:
-    m = Fixture(max_retries=5)
+    m = Lifecycle(max_retries=5)
     m.loader.failures[1] = BROKEN
     m.want(1)
     m.scheduler.run_all()
@@ -389,45 +289,72 @@ def test_nothing_starts_after_stop() -> None:
     assert (m.scheduler.timers, m.scheduler.tasks, list(m.states)) == ([], {}, [1])
 
 
-def test_load_that_ends_after_stop_is_not_published(m: Fixture) -> None:
+def test_load_that_ends_after_stop_is_not_published(m: Lifecycle) -> None:
     m.want(1)
     m.manager.stop()
     m.scheduler.run_all()
-    assert (m.tables, m.loader.loaded[0].released, m.states) == ([], True, {1: END})
+    assert (m.published, m.loader.loaded[0].released, m.states) == ([], True, {1: END})
 
 
-def test_start_is_over_when_every_model_serves_or_has_failed(m: Fixture) -> None:
+def test_models_are_settled_when_each_serves_or_has_failed(m: Lifecycle) -> None:
+    m.configure(model("m"), model("broken"))
     m.loader.failures[4] = BROKEN
     m.manager.set_aspired("broken", {4: "/broken/4"})
+    m.manager.set_source_error("broken", None)
     m.want(1)
     m.scheduler.run_all()
-    failed = {"broken": ended(4, BROKEN)}
-    assert m.manager.wait_until_started(["m", "broken"]) == failed
-    assert m.manager.wait_until_started(["m"]) == {}
+    (failure,) = m.manager.wait_until_settled(["m", "broken"]) or ()
+    assert m.manager.wait_until_settled(["m"]) == []
+    assert str(failure) == (
+        "{{name: broken version: 4} due to error: FAILED_PRECONDITION: no graph}, "
+    )
+
+
+def test_model_without_versions_is_settled_once_the_source_has_looked(m: Lifecycle) -> None:
+    gone = ServingError(NOT_FOUND, "Could not find base path /m")
+    m.manager.set_source_error("m", gone)
+    assert m.manager.wait_until_settled(["m"]) == [NotAvailable("m", None, gone)]
+    m.manager.set_source_error("m", None)
+    m.want()
+    (failure,) = m.manager.wait_until_settled(["m"]) or ()
+    assert str(failure) == (
+        "{{name: m} due to error: NOT_FOUND: No versions of servable m found under base path}, "
+    )
+
+
+def test_model_that_comes_back_is_not_settled_by_its_former_life(m: Lifecycle) -> None:
+    m.serve(1)
+    assert m.configure() == []
+    m.serve()
+    assert m.configure(model("m")) == ["m"]
+    m.manager.set_aspired("m", {})  # Of its removal, and late.
+    waiter = Waiter(m.manager)
+    m.serve(1)
+    assert waiter.result() == []
 
 
 class Waiter:
-    """A thread in wait_until_started()."""
+    """A thread in wait_until_settled()."""
 
     def __init__(self, manager: ModelManager) -> None:
-        self.outcome: list[Mapping[str, VersionStatus] | None] = []
-        wait = lambda: self.outcome.append(manager.wait_until_started(["m"]))  # noqa: E731
+        self.outcome: list[Sequence[NotAvailable] | None] = []
+        wait = lambda: self.outcome.append(manager.wait_until_settled(["m"]))  # noqa: E731
         self.thread = threading.Thread(target=wait, daemon=True)
         self.thread.start()
 
-    def result(self) -> Mapping[str, VersionStatus] | None:
+    def result(self) -> Sequence[NotAvailable] | None:
         self.thread.join(WAIT_S)
         (outcome,) = self.outcome
         return outcome
 
 
-def test_wait_for_the_start_ends_with_the_first_version(m: Fixture) -> None:
+def test_wait_for_the_start_ends_with_the_first_version(m: Lifecycle) -> None:
     waiter = Waiter(m.manager)
     m.serve(1)
-    assert waiter.result() == {}
+    assert waiter.result() == []
 
 
-def test_stop_ends_the_wait_for_the_start(m: Fixture) -> None:
+def test_stop_ends_the_wait_for_the_start(m: Lifecycle) -> None:
     waiter = Waiter(m.manager)
     m.manager.stop()
     assert waiter.result() is None
@@ -446,11 +373,121 @@ def test_slow_load_does_not_hold_up_another_one() -> None:
             second_serves.set()
 
     config = LoadConfig(max_retries=0)
-    manager = ModelManager(SlowFirst(), publish, config=config, scheduler=ThreadScheduler())
+    scheduler = ThreadScheduler(load_threads=2)
+    manager = ModelManager(SlowFirst(), publish, config=config, scheduler=scheduler)
+    manager.configure([model("m")])
     manager.set_aspired("m", {1: "/m/1", 2: "/m/2"})
+    manager.set_source_error("m", None)
     try:
         assert second_serves.wait(WAIT_S)
-        assert manager.wait_until_started(["m"]) == {}
+        assert manager.wait_until_settled(["m"]) == []
     finally:
         may_end.set()
         manager.stop()
+
+
+# Transition, labels, retries, and what is on its way.
+
+
+def test_preserving_resources_unloads_before_it_loads() -> None:
+    m = Lifecycle(transition=TransitionPolicy.RESOURCE_PRESERVING)
+    m.serve(1)
+    m.want(2)
+    assert (m.states, m.served) == ({1: UNLOADING, 2: START}, [])
+    m.scheduler.run("unload-m-1")
+    assert m.states == {1: END, 2: LOADING}
+    m.scheduler.run("load-m-2")
+    assert m.published == [[1], [], [2]]
+
+
+def test_model_that_leaves_the_configuration_stays_known_and_its_labels_go(m: Lifecycle) -> None:
+    m.configure(model("m", labels={"hot": 1}))
+    m.serve(1)
+    assert m.manager.find_servable("m", None, "hot").version == 1
+    assert m.configure(model("other")) == ["other"]
+    m.serve()
+    assert (m.states, m.tables[-1].labels) == ({1: END}, {})
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "allow_unavailable", "allowed"),
+    [
+        ({}, {"a": 1}, False, True),
+        ({}, {"a": 2}, False, False),
+        ({}, {"a": 2}, True, True),
+        ({"a": 1}, {"a": 2}, True, False),
+        ({"a": 2}, {"a": 2}, True, True),
+        ({"a": 2}, {"a": 2}, False, False),
+        ({"a": 2}, {"a": 1}, False, True),
+        ({"a": 2}, {}, False, True),
+    ],
+)
+def test_label_moves_only_to_an_available_version(
+    m: Lifecycle,
+    present: Mapping[str, int],
+    wanted: Mapping[str, int],
+    allow_unavailable: bool,
+    allowed: bool,
+) -> None:
+    m.configure(model("m", labels=present))
+    m.serve(1)
+    asked = [model("m", labels=wanted)]
+    if allowed:
+        m.manager.check_labels(asked, allow_unavailable=allow_unavailable)
+        return
+    with pytest.raises(ServingError) as caught:
+        m.manager.check_labels(asked, allow_unavailable=allow_unavailable)
+    assert (caught.value.code, caught.value.message) == (
+        FAILED_PRECONDITION,
+        "Request to assign label to version 2 of model m, which is not currently available for "
+        "inference",
+    )
+
+
+def test_request_for_what_is_on_its_way_is_told_to_come_again(m: Lifecycle) -> None:
+    def refusal(version: int | None = None) -> tuple[int, str]:
+        with pytest.raises(ServingError) as caught:
+            m.manager.find_servable("m", version, None)
+        return caught.value.code, caught.value.message
+
+    latest, second = (f"Servable not found for request: {w}(m" for w in ("Latest", "Specific"))
+    not_ready = ". Model m is not ready yet: "
+    assert refusal() == (UNAVAILABLE, f"{latest}){not_ready}looking for versions")
+    m.want(1, 2)
+    assert refusal() == (
+        UNAVAILABLE,
+        f"{latest}){not_ready}version 1 is LOADING, version 2 is LOADING",
+    )
+    assert refusal(2) == (UNAVAILABLE, f"{second}, 2){not_ready}version 2 is LOADING")
+    assert refusal(3) == (NOT_FOUND, f"{second}, 3)")
+    m.loader.failures[2] = BROKEN
+    m.scheduler.run_all()
+    assert refusal(2) == (NOT_FOUND, f"{second}, 2)")
+
+
+def test_failed_version_is_loaded_anew_when_its_files_change() -> None:
+    m = Lifecycle(max_retries=1)
+    m.loader.failures[1] = BROKEN
+    m.want(1)
+    assert m.manager.failed_versions("m") == []
+    m.scheduler.run_all()
+    assert (m.manager.failed_versions("m"), len(m.scheduler.timers)) == ([1], 1)
+    del m.loader.failures[1]
+    m.manager.retry("m", 1)
+    assert (m.scheduler.timers, m.states) == ([], {1: LOADING})
+    m.scheduler.run_all()
+    assert (m.served, m.manager.failed_versions("m")) == ([1], [])
+    m.manager.retry("m", 1)
+    m.manager.retry("m", 7)
+    m.manager.retry("unknown", 1)
+    assert (m.states, m.scheduler.tasks) == ({1: AVAILABLE}, {})
+
+
+def test_only_the_last_hundred_ended_versions_are_remembered(m: Lifecycle) -> None:
+    for version in range(1, 121):
+        m.serve(version)
+    assert sorted(m.states) == list(range(20, 121))
+    m.loader.failures[5] = BROKEN
+    m.want(120, 5)
+    m.scheduler.run_all()
+    assert m.states[5] is END

@@ -1,7 +1,8 @@
-"""The availability preserving policy and the wait at start, as truth tables."""
+"""The transition policies and the wait at start, as truth tables."""
 
 import pytest
 
+from fastserve.config.models import TransitionPolicy
 from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
 from fastserve.services.backend import VersionState, VersionStatus
 
@@ -60,8 +61,28 @@ def views(text: str) -> list[VersionView]:
 def test_next_action_keeps_the_model_available(
     versions: str, action: tuple[Action, int] | None
 ) -> None:
-    assert next_action(views(versions)) == action
-    assert next_action(reversed(views(versions))) == action
+    for order in (views(versions), views(versions)[::-1]):
+        assert next_action(order, TransitionPolicy.AVAILABILITY_PRESERVING) == action
+
+
+@pytest.mark.parametrize(
+    ("versions", "action"),
+    [
+        ("", None),
+        ("1:start+ 3:start+", (Action.LOAD, 3)),
+        ("1:ready 2:start+", (Action.UNLOAD, 1)),
+        ("2:ready 1:ready 3:ready+", (Action.UNLOAD, 1)),
+        # Nothing new before all that is not wanted is gone.
+        ("1:unloading 2:start+", None),
+        ("1:loading 2:start+", None),
+        ("1:end 2:start+", (Action.LOAD, 2)),
+        ("1:ready+ 2:start+", (Action.LOAD, 2)),
+        ("1:loading+ 2:start+", (Action.LOAD, 2)),
+    ],
+)
+def test_next_action_keeps_memory_low(versions: str, action: tuple[Action, int] | None) -> None:
+    for order in (views(versions), views(versions)[::-1]):
+        assert next_action(order, TransitionPolicy.RESOURCE_PRESERVING) == action
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ BACKEND = FixedBackend(
     servables={("m", None, None): ServableInfo(name="m", version=7, signature_def_map=b"")},
 )
 SERVICERS = {
-    model_service.SERVICE_NAME: model_service.ModelServicer(BACKEND),
+    model_service.SERVICE_NAME: model_service.ModelServicer(BACKEND, lambda config: None),
     prediction_service.SERVICE_NAME: prediction_service.PredictionServicer(BACKEND),
 }
 
@@ -98,8 +98,30 @@ def test_garbage_is_internal_without_a_message(channel: Any) -> None:
         assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "")
 
 
-def test_method_that_a_servicer_lacks_is_unimplemented(channel: Any) -> None:
-    request = protos.ReloadConfigRequest()
+def test_method_without_a_servicer_is_unimplemented(channel: Any) -> None:
+    request = protos.SessionRunRequest()
     expected = (grpc.StatusCode.UNIMPLEMENTED, "")
-    method = "HandleReloadConfigRequest"
-    assert failure(channel, model_service.SERVICE_NAME, method, request) == expected
+    assert failure(channel, "tensorflow.serving.SessionService", "SessionRun", request) == expected
+
+
+def test_reload_takes_a_list_of_models_and_tells_no_metric_increased(channel: Any) -> None:
+    request = protos.ReloadConfigRequest(metric_names=["/x"])
+    request.config.model_config_list.SetInParent()
+    service, method = model_service.SERVICE_NAME, "HandleReloadConfigRequest"
+    response = call(channel, service, method, request)
+    assert response.HasField("status")
+    assert response.status == protos.StatusProto()
+    assert [(m.name, m.int64_value_increase) for m in response.metric] == [("/x", 0)]
+
+
+def test_reload_of_anything_else_is_refused(channel: Any) -> None:
+    refused = (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+        "Only ModelConfigList is currently supported",
+    )
+    custom = protos.ReloadConfigRequest()
+    custom.config.custom_model_config.SetInParent()
+    service, method = model_service.SERVICE_NAME, "HandleReloadConfigRequest"
+    for request in (protos.ReloadConfigRequest(), custom):
+        assert failure(channel, service, method, request) == refused

@@ -22,7 +22,8 @@ struct Exchange {
   bool ended = false;                   // by END_STREAM
   std::optional<uint32_t> close_error;  // once closed
 
-  std::string body;  // of the request, not sent yet
+  std::string body;      // of the request
+  size_t body_sent = 0;  // of `body`
   bool body_ended = false;
 
   bool closed() const { return close_error.has_value(); }
@@ -125,10 +126,10 @@ class Http2Client {
   static ssize_t ReadBody(nghttp2_session*, int32_t id, uint8_t* room, size_t size, uint32_t* flags,
                           nghttp2_data_source*, void* user) {
     Exchange& exchange = Self(user).exchanges_.at(id);
-    const size_t taken = std::min(size, exchange.body.size());
-    std::memcpy(room, exchange.body.data(), taken);
-    exchange.body.erase(0, taken);
-    if (exchange.body.empty() && exchange.body_ended) {
+    const size_t taken = std::min(size, exchange.body.size() - exchange.body_sent);
+    std::memcpy(room, exchange.body.data() + exchange.body_sent, taken);
+    exchange.body_sent += taken;
+    if (exchange.body_sent == exchange.body.size() && exchange.body_ended) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
     } else if (taken == 0) {
       return NGHTTP2_ERR_DEFERRED;

@@ -267,7 +267,7 @@ class OutputQueueModel {
 
 TEST(OutputQueueTest, ShowsWhatWasPutInAfterAnyOrderOfOperations) {
   OutputQueueModel model;
-  for (int step = 0; step < 3000; ++step) {
+  for (int step = 0; step < 1000; ++step) {
     model.Step();
     model.Check();
     if (::testing::Test::HasFatalFailure()) FAIL() << "after step " << step;

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/byte_chain.h"
+#include "base/status.h"
+#include "base/tensor.h"
+#include "codec/inference_wire.h"
+#include "serving/servable.h"
+
+namespace fastserve {
+
+// What a task asks of a signature, and so how its outputs are read.
+enum class InferenceMethod { kClassify, kRegress };
+
+struct InferenceOptions {
+  // Whether a signature's own method_name must be that of the method
+  // (--enable_signature_method_name_check).
+  bool check_method_names = false;
+};
+
+// One signature to evaluate: its only input takes the serialized Examples.
+struct InferenceTask {
+  InferenceMethod method;
+  const BoundSignature* bound;
+  // Outputs by index of the signature's: "classes" and "scores", or "outputs" alone.
+  InlineVector<size_t, 2> outputs;
+};
+
+// Finds the signature (empty = "serving_default") and checks that the method can use it. Errors by
+// upstream's texts (servables/tensorflow/{classifier,regressor}.cc). The task borrows from
+// `servable`.
+Result<InferenceTask> MakeTask(const Servable& servable, InferenceMethod method,
+                               std::string_view signature_name, const InferenceOptions& options);
+// The same for the tasks of a MultiInference, which must be of one model and of different
+// signatures (servables/tensorflow/multi_inference.cc).
+Result<std::vector<InferenceTask>> MakeTasks(const Servable& servable,
+                                             std::span<const InferenceTaskView> tasks,
+                                             const InferenceOptions& options);
+
+// Whether a run of all of them, for a request of `bytes`, is expected to be cheap; see RunCost.
+bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes);
+
+// The results of a run, task by task, and the memory behind them.
+struct InferenceOutputs {
+  std::vector<InferenceResultView> results;
+  std::vector<RuntimeTensor> tensors;
+  std::vector<HostTensor> views;
+};
+
+// Runs all tasks in one go on the calling thread: each input tensor is fed the same examples, each
+// output tensor is fetched once. `bytes` is the size of the request, which is what the run's cost
+// is learnt for.
+Result<InferenceOutputs> RunTasks(const Servable& servable, std::span<const InferenceTask> tasks,
+                                  const InputView& input, size_t bytes);
+
+// The methods of PredictionService that take Examples.
+enum class InferenceRpc { kClassify, kRegress, kMultiInference };
+
+// A request resolved against a servable, ready to be run. Borrows from both.
+class InferenceJob {
+ public:
+  // `message` is a ClassificationRequest, RegressionRequest or MultiInferenceRequest. kInternal
+  // with an empty message when it does not parse.
+  static Result<InferenceJob> Parse(InferenceRpc rpc, ByteView message);
+
+  // The model asked for. kInvalidArgument where the request has no model_spec; a MultiInference
+  // goes by its first task.
+  Result<ModelSpecView> model_spec() const;
+
+  // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
+  Status Bind(const Servable& servable, const InferenceOptions& options);
+  bool IsCheap() const { return AreCheap(tasks_, bytes_); }
+  // The response message.
+  Result<ByteChain> Run() const;
+
+ private:
+  InferenceJob(InferenceRpc rpc, size_t bytes) : rpc_(rpc), bytes_(bytes) {}
+
+  InferenceRpc rpc_;
+  size_t bytes_;
+  bool has_model_spec_ = true;
+  std::vector<InferenceTaskView> requested_;  // one, but for a MultiInference
+  InputView input_;
+  const Servable* servable_ = nullptr;
+  std::vector<InferenceTask> tasks_;
+};
+
+// Answers one request by `servable`, whichever model it names: for warm-up, before the servable is
+// published.
+Result<ByteChain> AnswerInference(const Servable& servable, InferenceRpc rpc, ByteView message,
+                                  const InferenceOptions& options = {});
+
+}  // namespace fastserve
