@@ -3,11 +3,13 @@
     python bench/lifecycle.py cycles [--count 100]   resident memory over load/unload cycles
     python bench/lifecycle.py calm [--seconds 20]    a model's latency while another comes and goes
     python bench/lifecycle.py many [--models 200]    start-up, memory and idle CPU of many models
+    python bench/lifecycle.py first [--turns 5]      the first request, with and without warm-up
 
 `cycles` loads and unloads a model of 100 MiB by reloads of the configuration. `calm` measures the
 latency of half_plus_two under a steady load, two calls at a time, by turns alone and while a
 model of 100 MiB and 300 operations is loaded and unloaded in a loop. `many` starts a server on one
-configuration of many models with two versions each.
+configuration of many models with two versions each. `first` measures the first request to a model
+of 100 MiB and 300 operations, with and without --synthetic_warmup.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from tensorflow_serving.apis import (  # type: ignore[import-untyped]
     get_model_status_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
 )
 
 from harness import PREDICT_PATH, ROOT, BenchError, Exchange, Load, LoadResult, Server, run_load
@@ -235,7 +239,37 @@ def many(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     }
 
 
-MODES = {"cycles": cycles, "calm": calm, "many": many}
+def first(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Time of the first request after a start, and of the start, by turns."""
+    base_path = heavy_model(work)
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "heavy"
+    request.inputs["x"].dtype = 1
+    for size in (1, 512):
+        request.inputs["x"].tensor_shape.dim.add(size=size)
+    taken: dict[str, dict[str, list[float]]] = {}
+    for flag in ("--synthetic_warmup=false", "--synthetic_warmup") * options.turns:
+        flags = argparse.Namespace(python=options.python, fastserve_flag=[flag])
+        began = time.monotonic()
+        with serving(config(entry("heavy", base_path)), flags, work) as server:
+            started = time.monotonic()
+            channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+            grpc.channel_ready_future(channel).result(WAIT_S)
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            sent = time.monotonic()
+            stub.Predict(request, timeout=WAIT_S)
+            answered = time.monotonic()
+        figures = taken.setdefault(flag, {"start_s": [], "first_request_ms": []})
+        figures["start_s"].append(started - began)
+        figures["first_request_ms"].append(1000 * (answered - sent))
+    medians = {
+        flag: {name: round(statistics.median(values), 2) for name, values in figures.items()}
+        for flag, figures in taken.items()
+    }
+    return {**medians, "passed": True}
+
+
+MODES = {"cycles": cycles, "calm": calm, "many": many, "first": first}
 
 
 def parse() -> argparse.Namespace:
@@ -249,7 +283,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="of load, either way, when calm"
     )
-    parser.add_argument("--turns", type=int, default=5, help="of the calm mode")
+    parser.add_argument("--turns", type=int, default=5, help="of the calm and first modes")
     parser.add_argument("--models", type=int, default=200, help="of the many mode")
     parser.add_argument("--idle_seconds", type=float, default=20.0, help="of the many mode")
     parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")

@@ -131,7 +131,7 @@ class ServerSubject:
 
     def measure(self, load: Load, seconds: float, warm_up: float) -> Measurement:
         """Drives the server and reads its CPU time over the same window."""
-        port = self.server.ports[1 if self.exchange.rest else 0]
+        port = self.server.ports[-1 if self.exchange.rest else 0]
         result = run_load(
             self.exchange, load, port=port, seconds=seconds, warm_up=warm_up, pid=self.server.pid
         )
@@ -221,6 +221,14 @@ def grpcio_server(python: str, model: str, base_path: Path, work: Path) -> Serve
     command += ["--base_path", str(base_path), "--port_file", str(port_file)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     return Server("grpcio", command, port_file, work / "grpcio.log", quiet)
+
+
+def uvicorn_gateway(python: str, model: str, base_path: Path, work: Path) -> Server:
+    """Our native REST predict behind an ASGI app on uvicorn."""
+    port_file = work / "uvicorn.port"
+    command = [python, str(ROOT / "bench" / "load" / "uvicorn_gateway.py"), "--model", model]
+    command += ["--base_path", str(base_path), "--port_file", str(port_file)]
+    return Server("uvicorn", command, port_file, work / "uvicorn.log")
 
 
 def session_loop(python: str, base_path: Path, files: ScenarioFiles, tolerance: float) -> list[str]:

@@ -19,10 +19,7 @@ Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes) {
 
 template <InferenceRpc rpc>
 Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes) {
-  Result<InferenceJob> job = InferenceJob::Parse(rpc, bytes.view());
-  if (!job.ok()) return job.status();
-  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, {}));
-  return job->Run().status();
+  return AnswerInference(servable, rpc, bytes.view()).status();
 }
 
 struct Method {
