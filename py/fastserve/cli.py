@@ -170,13 +170,6 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             False,
             "make warm-up requests up for a version that brings none",
         ),
-        Flag(
-            "flush_filesystem_caches",
-            _boolean,
-            True,
-            "no effect; the kernel drops file caches when it needs the memory",
-            inert=True,
-        ),
     ),
     "Listening": (
         Flag("port", _port, 8500, "gRPC port; 0 or auto: any free one"),
@@ -192,6 +185,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             _integer,
             30_000,
             "limit for the run of one REST request; 0 or less: none",
+        ),
+        Flag(
+            "rest_api_enable_cors_support",
+            _boolean,
+            False,
+            "let pages of any origin read REST replies",
         ),
         Flag("rest_max_body_bytes", _integer, 2**30, "longest body of a REST request"),
         Flag(
@@ -257,6 +256,39 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "how long requests in flight may take after SIGTERM",
         ),
     ),
+    "Taken for TensorFlow Serving's sake, without effect": (
+        *(
+            Flag(name, parse, default, why, inert=True)
+            for name, parse, default, why in (
+                (
+                    "flush_filesystem_caches",
+                    _boolean,
+                    True,
+                    "the kernel drops file caches when it needs the memory",
+                ),
+                (
+                    "grpc_max_threads",
+                    _int32,
+                    0,
+                    "no thread is bound to a call; see --io_threads and --worker_threads",
+                ),
+                (
+                    "rest_api_num_threads",
+                    _int32,
+                    0,
+                    "one event loop serves all REST connections; see --worker_threads",
+                ),
+                (
+                    "remove_unused_fields_from_bundle_metagraph",
+                    _boolean,
+                    True,
+                    "the graph's definition is dropped after the load in any case",
+                ),
+                ("enable_profiler", _boolean, True, "there is no profiler service"),
+                ("skip_initialize_tpu", _boolean, False, "there is no support of TPUs"),
+            )
+        ),
+    ),
     "Other": (
         Flag("version", _boolean, False, "print the versions and exit"),
         Flag("help", _boolean, False, "print this and exit"),
@@ -294,7 +326,7 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
                 f"Couldn't interpret value {text} for flag {word[2:]}: it must be {expected}"
             ) from None
     for name in sorted(inert):
-        _LOGGER.warning("--%s has no effect", name)
+        _LOGGER.warning("--%s has no effect: %s", name, _FLAGS[name].help)
     return values
 
 
@@ -347,6 +379,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             port=values["rest_api_port"],
             timeout_ms=values["rest_api_timeout_in_ms"],
             max_body_bytes=values["rest_max_body_bytes"],
+            cors=values["rest_api_enable_cors_support"],
         ),
         load=_load_config(values),
         session=_session_config(values),

@@ -208,6 +208,27 @@ def test_gzip_body_is_unpacked_and_broken_gzip_is_an_empty_document(port: int) -
         assert answer.error == "JSON Parse error: The document is empty"
 
 
+def test_cors_headers_come_with_every_reply_where_the_flag_is_set(
+    start_server: StartServer, recorded_models: Path
+) -> None:
+    base = recorded_models / "half_plus"
+    server = start_server(
+        "--model_name=half_plus", f"--model_base_path={base}", "--rest_api_enable_cors_support"
+    )
+    preflight = rest.request("OPTIONS", PREDICT, Origin="http://page", Connection="close")
+    answers = [
+        rest.post(server.rest_port, PREDICT, BODY),
+        rest.post(server.rest_port, PREDICT, b"garbage"),
+        rest.send(server.rest_port, preflight),
+    ]
+    assert [answer.status for answer in answers] == [200, 400, 200]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-allow-methods"] == "POST, GET"
+        assert answer.headers["access-control-allow-headers"] == "Content-Type"
+    server.stop()
+
+
 def test_http_1_0_is_answered_and_closed(port: int) -> None:
     head = f"POST {PREDICT} HTTP/1.0\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
     with rest.Connection(port, 10) as connection:

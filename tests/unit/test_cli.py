@@ -280,7 +280,10 @@ def test_flag_without_effect_is_accepted_with_one_warning(caplog: pytest.LogCapt
     parse_flags([])
     assert caplog.messages == []
     parse_flags(["--flush_filesystem_caches", "--flush_filesystem_caches=false"])
-    assert caplog.messages == ["--flush_filesystem_caches has no effect"]
+    assert caplog.messages == [
+        "--flush_filesystem_caches has no effect: the kernel drops file caches when it needs the "
+        "memory"
+    ]
 
 
 def test_help_names_every_flag_and_alias_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:

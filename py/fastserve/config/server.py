@@ -55,6 +55,8 @@ class RestConfig:
     """For the run of one request; 0 or less: none."""
     max_body_bytes: int = 2**30
     """Longest request body, as received."""
+    cors: bool = False
+    """Replies may be read by pages of any origin."""
     idle_timeout_s: float = 50.0
     """A connection without traffic and without a request in flight is closed after it."""
 

@@ -48,6 +48,8 @@ class Handler(Protocol):
 
     max_body_bytes: int
     draining: bool
+    cors: bool
+    """Whether pages of any origin may read the replies."""
 
     def handle(self, request: Request, done: Done) -> None:
         """Has the request answered through `done`, at once or later."""
@@ -218,7 +220,7 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is None:
             return
         self.last_active = self._loop.time()
-        head = render_head(reply, connection, time.time())
+        head = render_head(reply, connection, time.time(), cors=self._handler.cors)
         if len(reply.body) < _MAX_HEAD_BYTES:
             self._transport.write(head + reply.body)
         else:

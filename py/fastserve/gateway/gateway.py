@@ -75,6 +75,7 @@ class Gateway:
     ) -> None:
         self.max_body_bytes = config.max_body_bytes
         self.draining = False
+        self.cors = config.cors
         self._config = config
         self._timeout_s = config.timeout_s
         self._predictor = predictor

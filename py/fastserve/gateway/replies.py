@@ -91,9 +91,18 @@ def html_reply(status: int, *, bare: bool = False) -> Reply:
     return Reply(status, b"" if bare else body, HTML, bare=bare, close=True)
 
 
+_CORS: Final = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: POST, GET\r\n"
+    b"Access-Control-Allow-Headers: Content-Type\r\n"
+)
+
+
 @functools.cache
-def _head(status: int, content_type: bytes, close: bool) -> bytes:
+def _head(status: int, content_type: bytes, close: bool, cors: bool) -> bytes:
     line = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (status, _REASONS[status], content_type)
+    if cors and content_type != HTML:  # Pages of HTML come from below the API.
+        line += _CORS
     return line + b"Connection: close\r\n" if close else line
 
 
@@ -105,12 +114,13 @@ def _date_line(second: int) -> bytes:
     return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year} {clock} GMT\r\n".encode()
 
 
-def render_head(reply: Reply, connection: bytes, now: float) -> bytes:
+def render_head(reply: Reply, connection: bytes, now: float, *, cors: bool = False) -> bytes:
     """Returns status line and headers, up to the body.
 
-    `connection`: that header's line, or b""; not looked at where the reply itself closes.
+    `connection`: that header's line, or b""; not looked at where the reply itself closes. `cors`:
+    with the headers that let pages of any origin read the reply.
     """
-    head = _head(reply.status, reply.content_type, reply.close) + _date_line(int(now))
+    head = _head(reply.status, reply.content_type, reply.close, cors) + _date_line(int(now))
     if not reply.bare:
         head += b"Content-Length: %d\r\n" % len(reply.body)
     return head + b"\r\n" if reply.close else head + connection + b"\r\n"

@@ -47,6 +47,17 @@ def test_bare_reply_has_no_length() -> None:
     )
 
 
+def test_pages_of_any_origin_may_read_replies_where_that_is_wanted() -> None:
+    head = render_head(Reply(200, b"{}"), b"", NOW, cors=True)
+    assert head == (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        b"Access-Control-Allow-Origin: *\r\n"
+        b"Access-Control-Allow-Methods: POST, GET\r\n"
+        b"Access-Control-Allow-Headers: Content-Type\r\n" + DATE + b"Content-Length: 2\r\n\r\n"
+    )
+    assert b"Access-Control" not in render_head(html_reply(404), b"", NOW, cors=True)
+
+
 def test_empty_body_has_length_zero_and_the_stated_type() -> None:
     head = render_head(Reply(200, content_type=DEFAULT_TYPE), b"", NOW)
     assert head == (
