@@ -179,16 +179,19 @@ class NoMoreDescriptors {
 
 TEST(ListenerTest, RestsWhenOutOfDescriptorsAndAcceptsLater) {
   Accepting accepting("127.0.0.1:0");
+  // UBSan needs a descriptor of its own when it sees a type for the first time.
+  const UniqueFd before = Connect(accepting.At("127.0.0.1"));
+  while (accepting.fds.empty()) accepting.loop->Turn(kLong);
   const UniqueFd client = Connect(accepting.At("127.0.0.1"));
   ASSERT_TRUE(client);
   {
     const NoMoreDescriptors shortage;
     accepting.loop->Turn(kLong);
-    EXPECT_TRUE(accepting.fds.empty());
+    EXPECT_EQ(accepting.fds.size(), 1u);
   }
   int turns = 0;
-  for (; accepting.fds.empty() && turns < 10; ++turns) accepting.loop->Turn(kLong);
-  EXPECT_EQ(accepting.fds.size(), 1u);
+  for (; accepting.fds.size() == 1 && turns < 10; ++turns) accepting.loop->Turn(kLong);
+  EXPECT_EQ(accepting.fds.size(), 2u);
   EXPECT_LE(turns, 3) << "it spins while it should rest";
 }
 
