@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from fastserve import cli, protos
-from fastserve.cli import GROUPS, START_FAILED, help_text, parse_flags, server_config
+from fastserve.cli import START_FAILED, server_config
 from fastserve.config.models import ModelConfig, TransitionPolicy, Transitions
 from fastserve.config.server import ANY_PORT, LoadConfig, ServerConfig, WarmupConfig
 from fastserve.errors import NOT_FOUND, ConfigError, ServingError
+from fastserve.flags import GROUPS, help_text, parse_flags
 
 MODEL = ModelConfig(name="m", base_path="/")
 

@@ -1,0 +1,346 @@
+"""The flags: TensorFlow Serving's, and those of fastserve's own."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastserve.config.models import TransitionPolicy
+from fastserve.config.server import ANY_PORT, MAX_GRPC_MESSAGE_BYTES
+from fastserve.errors import ConfigError
+
+_LOGGER = logging.getLogger(__name__)
+
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("an integer")
+    return int(text)
+
+
+def _int32(text: str) -> int:
+    if not -(2**31) <= (value := _integer(text)) < 2**31:
+        raise ValueError("an integer of 32 bits")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError("true, false, 1 or 0")
+    return text.lower() in _TRUE
+
+
+def _port(text: str) -> int:
+    try:
+        return ANY_PORT if text.lower() == "auto" else _integer(text)
+    except ValueError:
+        raise ValueError("a port's number, or auto") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag; `parse` raises ValueError with what it expects."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    help: str
+    aliases: tuple[str, ...] = ()
+    inert: bool = False
+    """Taken because TensorFlow Serving has it; without effect."""
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it may stand without a value."""
+        return self.parse is _boolean
+
+
+GROUPS: Mapping[str, tuple[Flag, ...]] = {
+    "What to serve": (
+        Flag("model_name", str, "model", "name that requests give the model"),
+        Flag(
+            "model_base_path",
+            str,
+            "/models/model",
+            "directory that holds one directory a version, as /models/model/1/saved_model.pb",
+        ),
+        Flag("demo", _boolean, False, "serve a demo model, called mnist, made on first use"),
+        Flag(
+            "model_config_file",
+            str,
+            "",
+            "ModelServerConfig in text format, instead of one model; SIGHUP reads it again",
+        ),
+        Flag(
+            "model_config_file_poll_wait_seconds",
+            _int32,
+            0,
+            "between two looks at that file; 0 or less: never again",
+        ),
+        Flag(
+            "allow_version_labels_for_unavailable_models",
+            _boolean,
+            False,
+            "let a new label name a version that is not loaded yet",
+        ),
+    ),
+    "Versions": (
+        Flag("saved_model_tags", str, "serve", "tag set of the MetaGraph, joined by commas"),
+        Flag(
+            "file_system_poll_wait_seconds",
+            _int32,
+            1,
+            "between two looks for versions; 0: look once, negative: never",
+        ),
+        Flag(
+            "version_transition_policy",
+            str,
+            TransitionPolicy.AVAILABILITY_PRESERVING.value,
+            "whether a new version loads before the old ones leave, or, to save memory, after: "
+            "resource_preserving; exceptions by model follow, as "
+            "availability_preserving,big=resource_preserving",
+        ),
+        Flag(
+            "servable_versions_always_present",
+            _boolean,
+            False,
+            "keep what is loaded when no version is found; fail a start or reload without any",
+        ),
+        Flag(
+            "fail_if_no_model_versions_found",
+            _boolean,
+            False,
+            "fail a start or reload when a model has no version",
+        ),
+        Flag("strict_start", _boolean, False, "end when a model cannot be loaded at start"),
+        Flag("num_load_threads", _integer, 0, "loads at the same time; 0: automatic"),
+        Flag("num_unload_threads", _integer, 0, "unloads at the same time; 0: automatic"),
+        Flag("max_num_load_retries", _integer, 5, "further attempts to load a version"),
+        Flag(
+            "load_retry_interval_micros",
+            _integer,
+            60_000_000,
+            "between two attempts; negative: none",
+        ),
+        Flag(
+            "enable_model_warmup",
+            _boolean,
+            True,
+            "answer the requests in assets.extra/tf_serving_warmup_requests before serving",
+        ),
+        Flag(
+            "num_request_iterations_for_warmup",
+            _int32,
+            0,
+            "how often each of these is run; 0 or less: once",
+        ),
+        Flag(
+            "synthetic_warmup",
+            _boolean,
+            False,
+            "make warm-up requests up for a version that brings none",
+        ),
+    ),
+    "Listening": (
+        Flag("port", _port, 8500, "gRPC port; 0 or auto: any free one"),
+        Flag(
+            "rest_api_port",
+            _port,
+            0,
+            "HTTP port; 0: no REST, auto: any free one",
+            aliases=("rest_port",),
+        ),
+        Flag(
+            "rest_api_timeout_in_ms",
+            _integer,
+            30_000,
+            "limit for the run of one REST request; 0 or less: none",
+        ),
+        Flag(
+            "rest_api_enable_cors_support",
+            _boolean,
+            False,
+            "let pages of any origin read REST replies",
+        ),
+        Flag("rest_max_body_bytes", _integer, 2**30, "longest body of a REST request"),
+        Flag(
+            "grpc_max_message_bytes",
+            _integer,
+            MAX_GRPC_MESSAGE_BYTES,
+            "longest message of a gRPC request",
+        ),
+        Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
+    ),
+    "Running": (
+        Flag(
+            "tensorflow_session_parallelism",
+            _integer,
+            0,
+            "intra- and inter-op threads of TensorFlow; 0: automatic",
+        ),
+        Flag("tensorflow_intra_op_parallelism", _integer, 0, "threads within one operation"),
+        Flag("tensorflow_inter_op_parallelism", _integer, 0, "operations at the same time"),
+        Flag(
+            "tensorflow_session_config_file",
+            str,
+            "",
+            "ConfigProto in text format; its threads and per_process_gpu_memory_fraction are those "
+            "of the flags",
+        ),
+        Flag(
+            "per_process_gpu_memory_fraction",
+            _number,
+            0.0,
+            "share of each GPU's memory, as 0.5; 0: automatic",
+        ),
+        Flag(
+            "gpu_memory_growth",
+            _boolean,
+            True,
+            "take GPU memory as it is needed, not all at the start",
+        ),
+        Flag(
+            "custom_op_libraries",
+            str,
+            "",
+            "shared libraries of custom operations, absolute paths joined by commas",
+        ),
+        Flag(
+            "enable_request_capture",
+            _boolean,
+            False,
+            "let callers of the gRPC port record requests, as `fastserve warmup record` does",
+        ),
+        Flag(
+            "enable_serialization_as_tensor_content",
+            _boolean,
+            False,
+            "answer gRPC Predict with tensor_content instead of typed fields",
+        ),
+        Flag("io_threads", _integer, 0, "threads that own connections; 0: one a CPU"),
+        Flag("worker_threads", _integer, 0, "threads for long runs; 0: one a CPU"),
+        Flag(
+            "shutdown_grace_seconds",
+            _number,
+            10.0,
+            "how long requests in flight may take after SIGTERM",
+        ),
+    ),
+    "Taken for TensorFlow Serving's sake, without effect": (
+        *(
+            Flag(name, parse, default, why, inert=True)
+            for name, parse, default, why in (
+                (
+                    "flush_filesystem_caches",
+                    _boolean,
+                    True,
+                    "the kernel drops file caches when it needs the memory",
+                ),
+                (
+                    "grpc_max_threads",
+                    _int32,
+                    0,
+                    "no thread is bound to a call; see --io_threads and --worker_threads",
+                ),
+                (
+                    "rest_api_num_threads",
+                    _int32,
+                    0,
+                    "one event loop serves all REST connections; see --worker_threads",
+                ),
+                (
+                    "remove_unused_fields_from_bundle_metagraph",
+                    _boolean,
+                    True,
+                    "the graph's definition is dropped after the load in any case",
+                ),
+                ("enable_profiler", _boolean, True, "there is no profiler service"),
+                ("skip_initialize_tpu", _boolean, False, "there is no support of TPUs"),
+            )
+        ),
+    ),
+    "Other": (
+        Flag("version", _boolean, False, "print the versions and exit"),
+        Flag("help", _boolean, False, "print this and exit"),
+    ),
+}
+
+COMMANDS: Mapping[str, str] = {"warmup": "write a file of warm-up requests from live traffic"}
+"""What the first word may ask for instead of serving: modules of fastserve.commands."""
+
+_FLAGS: Mapping[str, Flag] = {
+    name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)
+}
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
+    """Returns every flag's value by its name. The last of repeated flags counts.
+
+    Takes `--flag=value` and `--flag value`; a boolean is never followed by its value. Warns of
+    flags that have no effect. Raises ConfigError.
+    """
+    values = {flag.name: flag.default for flag in _FLAGS.values()}
+    inert: set[str] = set()
+    rest = iter(arguments)
+    for argument in rest:
+        word, has_value, text = argument.partition("=")
+        flag = _find(word, argument)
+        if flag.inert:
+            inert.add(flag.name)
+        if not has_value:
+            text = "true" if flag.is_boolean else _following(word, rest)
+        try:
+            values[flag.name] = flag.parse(text)
+        except ValueError as expected:
+            raise ConfigError(
+                f"Couldn't interpret value {text} for flag {word[2:]}: it must be {expected}"
+            ) from None
+    for name in sorted(inert):
+        _LOGGER.warning("--%s has no effect: %s", name, _FLAGS[name].help)
+    return values
+
+
+def _following(word: str, rest: Iterable[str]) -> str:
+    for text in rest:
+        return text
+    raise ConfigError(f"{word} needs a value, as {word}=VALUE")
+
+
+def _find(word: str, argument: str) -> Flag:
+    if not word.startswith("--"):
+        raise ConfigError(f"unknown argument: {argument} (flags begin with --; see --help)")
+    if (flag := _FLAGS.get(word[2:])) is not None:
+        return flag
+    near = difflib.get_close_matches(word[2:], _FLAGS, n=1)
+    hint = f"did you mean --{near[0]}?" if near else "see --help"
+    raise ConfigError(f"unknown argument: {argument} ({hint})")
+
+
+def help_text() -> str:
+    """Returns what --help prints."""
+    lines = ["usage: python -m fastserve [--flag=value ...]"]
+    lines += [f"       python -m fastserve {name} ...    {what}" for name, what in COMMANDS.items()]
+    lines.append("")
+    for title, flags in GROUPS.items():
+        lines.append(f"{title}:")
+        for flag in flags:
+            names = " = ".join(f"--{name}" for name in (flag.name, *flag.aliases))
+            default = str(flag.default).lower() if flag.is_boolean else flag.default
+            shown = f" (default {default})" if default != "" else ""
+            lines.append(f"  {names}\n      {flag.help}{shown}")
+        lines.append("")
+    return "\n".join(lines)
