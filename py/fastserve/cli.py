@@ -142,7 +142,7 @@ def _versions() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Does what the command line asks for and returns the exit status."""
     if arguments and arguments[0] in COMMANDS:
-        command = importlib.import_module(f"fastserve.commands.{arguments[0]}")
+        command = importlib.import_module(f"fastserve.commands.{arguments[0].replace('-', '_')}")
         return int(command.run(arguments[1:]))
     try:
         values = parse_flags(arguments)

@@ -279,7 +279,10 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
     ),
 }
 
-COMMANDS: Mapping[str, str] = {"warmup": "write a file of warm-up requests from live traffic"}
+COMMANDS: Mapping[str, str] = {
+    "check-config": "what a server would make of a model config file",
+    "warmup": "write a file of warm-up requests from live traffic",
+}
 """What the first word may ask for instead of serving: modules of fastserve.commands."""
 
 _FLAGS: Mapping[str, Flag] = {
