@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fastserve.config.cpus import available_cpus
 
+_LEAST_LOAD_THREADS = 4
 _MANY_THREADS = 1024
 
 
@@ -29,8 +30,10 @@ class ThreadScheduler:
     """Threads of its own for loads and for unloads, so that neither holds up the other."""
 
     def __init__(self, *, load_threads: int = 0, unload_threads: int = 0) -> None:
-        """0 loads on as many threads as there are CPUs, and unloads on as many as it takes."""
-        self._loads = ThreadPoolExecutor(load_threads or available_cpus(), "fastserve-load")
+        """0 loads on a thread a CPU, at least four, and unloads on as many threads as it takes."""
+        # More than one on a small machine too: a load may hang, on a file system that does.
+        threads = load_threads or max(_LEAST_LOAD_THREADS, available_cpus())
+        self._loads = ThreadPoolExecutor(threads, "fastserve-load")
         self._unloads = ThreadPoolExecutor(unload_threads or _MANY_THREADS, "fastserve-unload")
 
     def load(self, task: Callable[[], None]) -> None:
