@@ -153,22 +153,24 @@ Result<std::shared_ptr<const JsonPredictor::Task>> JsonPredictor::MakeTask(
 
 std::optional<JsonAnswer> JsonPredictor::Predict(JsonPredictRequest request,
                                                  std::string_view body) {
-  if (body.size() > kInlineBodyBytes) {
-    PostWhole(std::move(request), body);
-    return std::nullopt;
-  }
+  if (body.size() > kInlineBodyBytes) return PostWhole(std::move(request), body);
   const Result<std::shared_ptr<const Task>> task = MakeTask(request, body);
   if (!task.ok()) return Failure(task.status());
   if ((*task)->IsCheap()) return (*task)->Answer();
-  workers_.Post([this, token = request.token, held = *task] { Complete(token, held->Answer()); });
-  return std::nullopt;
+  return Post([this, token = request.token, held = *task] { Complete(token, held->Answer()); });
 }
 
-void JsonPredictor::PostWhole(JsonPredictRequest request, std::string_view body) {
-  workers_.Post([this, request = std::move(request), body = std::string(body)] {
+std::optional<JsonAnswer> JsonPredictor::PostWhole(JsonPredictRequest request,
+                                                   std::string_view body) {
+  return Post([this, request = std::move(request), body = std::string(body)] {
     const Result<std::shared_ptr<const Task>> task = MakeTask(request, body);
     Complete(request.token, task.ok() ? (*task)->Answer() : Failure(task.status()));
   });
+}
+
+std::optional<JsonAnswer> JsonPredictor::Post(std::function<void()> task) {
+  if (workers_.Post(std::move(task))) return std::nullopt;
+  return Failure(Status::Unavailable("The server is shutting down"));
 }
 
 void JsonPredictor::Complete(int64_t token, JsonAnswer answer) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,7 +57,9 @@ class JsonPredictor {
   Result<std::shared_ptr<const Task>> MakeTask(const JsonPredictRequest& request,
                                                std::string_view body) const;
   void Complete(int64_t token, JsonAnswer answer);
-  void PostWhole(JsonPredictRequest request, std::string_view body);
+  std::optional<JsonAnswer> PostWhole(JsonPredictRequest request, std::string_view body);
+  // Nothing, as the answer comes later; an answer at once where no task is taken any more.
+  std::optional<JsonAnswer> Post(std::function<void()> task);
 
   const Router& router_;
   WorkerPool& workers_;

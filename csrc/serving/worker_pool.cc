@@ -11,13 +11,14 @@ WorkerPool::WorkerPool(int threads) {
 
 WorkerPool::~WorkerPool() { Stop(); }
 
-void WorkerPool::Post(std::function<void()> task) {
+bool WorkerPool::Post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return;
+    if (stopping_) return false;
     tasks_.push_back(std::move(task));
   }
   wake_.notify_one();
+  return true;
 }
 
 void WorkerPool::Stop() {

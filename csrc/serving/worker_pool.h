@@ -17,8 +17,8 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // Queues `task`. After Stop() it is dropped unrun. Any thread.
-  void Post(std::function<void()> task);
+  // Queues `task`. After Stop() it is dropped unrun, and the answer is false. Any thread.
+  bool Post(std::function<void()> task);
   // Runs what is queued, then joins the threads.
   void Stop();
 

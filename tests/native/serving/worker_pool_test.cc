@@ -34,11 +34,12 @@ TEST(WorkerPoolTest, StopRunsWhatIsQueued) {
   EXPECT_EQ(ran, 100);
 }
 
-TEST(WorkerPoolTest, TasksAfterStopAreDropped) {
+TEST(WorkerPoolTest, TasksAfterStopAreDroppedAndTheCallerIsTold) {
   WorkerPool pool(1);
+  EXPECT_TRUE(pool.Post([] {}));
   pool.Stop();
   bool ran = false;
-  pool.Post([&] { ran = true; });
+  EXPECT_FALSE(pool.Post([&] { ran = true; }));
   pool.Stop();
   EXPECT_FALSE(ran);
 }
