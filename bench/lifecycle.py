@@ -40,7 +40,7 @@ from tensorflow_serving.apis import (  # type: ignore[import-untyped]
 
 from harness import PREDICT_PATH, ROOT, BenchError, Exchange, Load, LoadResult, Server, run_load
 from soak import resident_kib
-from subjects import run_script
+from subjects import add_fastserve_options, run_script
 
 CALM_LOAD = Load(connections=2, streams=1)
 WAIT_S = 60.0
@@ -286,10 +286,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="of the calm and first modes")
     parser.add_argument("--models", type=int, default=200, help="of the many mode")
     parser.add_argument("--idle_seconds", type=float, default=20.0, help="of the many mode")
-    parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")
-    parser.add_argument(
-        "--fastserve_flag", action="append", default=[], help="one more flag for fastserve"
-    )
+    add_fastserve_options(parser)
     return parser.parse_args()
 
 

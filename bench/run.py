@@ -319,13 +319,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--seconds", type=float, default=3.0, help="measured, per cell and round")
     parser.add_argument("--warm_up", type=float, default=1.0, help="seconds before each of them")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
-    parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")
     parser.add_argument(
         "--io_threads", type=int, default=2, help="of the echo server; give it fastserve's number"
     )
-    parser.add_argument(
-        "--fastserve_flag", action="append", default=[], help="one more flag for fastserve"
-    )
+    bench.add_fastserve_options(parser)
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
     options = parser.parse_args(arguments)
     return Settings(

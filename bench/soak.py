@@ -36,7 +36,7 @@ from harness import (
     read_result,
     run_load,
 )
-from subjects import fastserve_server, run_script
+from subjects import add_fastserve_options, fastserve_server, run_script
 
 MODEL = "half_plus_two"
 FULL_LOAD = Load(connections=8, streams=32)
@@ -230,10 +230,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("mode", choices=["swap", "memory"])
     parser.add_argument("--seconds", type=float, default=30.0, help="of the swap mode")
     parser.add_argument("--swaps", type=int, default=100, help="of the memory mode")
-    parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")
-    parser.add_argument(
-        "--fastserve_flag", action="append", default=[], help="one more flag for fastserve"
-    )
+    add_fastserve_options(parser)
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -202,6 +203,14 @@ def echo_server(work: Path, threads: int) -> Server:
     port_file = work / "echo.port"
     command = [str(program("echo_server")), "--threads", str(threads)]
     return Server("echo", [*command, "--port_file", str(port_file)], port_file, work / "echo.log")
+
+
+def add_fastserve_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every program that starts fastserve: `python` and `fastserve_flag`."""
+    parser.add_argument("--python", default=sys.executable, help="has fastserve and tensorflow")
+    parser.add_argument(
+        "--fastserve_flag", action="append", default=[], help="one more flag for fastserve"
+    )
 
 
 def fastserve_server(

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import grpc
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from support.background import Background
 from support.grpc_client import Client, failure, predict_request
 from support.layout import await_states, publish
 from support.server import ServerProcess, StartServer, environment
@@ -109,26 +109,8 @@ def test_made_up_requests_never_keep_a_version_from_serving(
     server.stop()
 
 
-class Traffic:
-    """Predicts without a pause until the block ends."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Traffic":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with Client(self._port) as client:
-            while not self._stop.is_set():
-                client.predict("m", {"x": [1.0]}, signature="serving_default")
+def predict_once(client: Client) -> None:
+    client.predict("m", {"x": [1.0]}, signature="serving_default")
 
 
 def record(port: int, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +130,7 @@ def test_requests_recorded_from_live_traffic_warm_the_next_version_up(
     server = serve(start_server, version, "--enable_request_capture")
     next_version = version.with_name("next")
     shutil.copytree(version, next_version)
-    with Traffic(server.grpc_port):
+    with Background(server.grpc_port, predict_once):
         done = record(server.grpc_port, next_version, "--count=7")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{next_version / FILE}: 7 requests\n"

@@ -1,13 +1,13 @@
 """Point 1: which version is served, how a newer one takes over, what the flags mean."""
 
 import os
-import threading
 from pathlib import Path
 
 import grpc
 import pytest
 
 from support import rest
+from support.background import Background
 from support.grpc_client import Client, failure
 from support.layout import publish, retire
 from support.server import StartServer, run_to_end
@@ -21,36 +21,24 @@ def served_version(client: Client) -> int:
     return client.predict("m", {"x": [1.0]}).model_spec.version.value
 
 
-class Load:
-    """Predicts without a pause, on a connection of its own, until the block ends."""
+class Load(Background):
+    """Predicts without a pause and checks each answer, until the block ends."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        super().__init__(port, self._predict)
         self.versions: list[int] = []
         self.failures: list[str] = []
 
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with Client(self._port) as client:
-            while not self._stop.is_set():
-                try:
-                    response = client.predict("m", {"x": [4.0]})
-                except grpc.RpcError as e:
-                    self.failures.append(f"{e.code().name}: {e.details()}")
-                    continue
-                version = response.model_spec.version.value
-                self.versions.append(version)
-                if response.outputs["y"].float_val[0] != 3.0 + (version - 1) % 3 + 1:
-                    self.failures.append(f"version {version} answered {response.outputs['y']}")
+    def _predict(self, client: Client) -> None:
+        try:
+            response = client.predict("m", {"x": [4.0]})
+        except grpc.RpcError as e:
+            self.failures.append(f"{e.code().name}: {e.details()}")
+            return
+        version = response.model_spec.version.value
+        self.versions.append(version)
+        if response.outputs["y"].float_val[0] != 3.0 + (version - 1) % 3 + 1:
+            self.failures.append(f"version {version} answered {response.outputs['y']}")
 
 
 @pytest.fixture

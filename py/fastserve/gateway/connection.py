@@ -19,6 +19,9 @@ _MAX_PIPELINED = 64
 
 _MAX_HEAD_BYTES = 64 * 2**10
 
+_JOINED_BYTES = 64 * 2**10
+"""A shorter body is copied behind its head; a longer one is handed over beside it."""
+
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r?\n")
 """What tells a verb that is not known from bytes that are no HTTP."""
 
@@ -221,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self.last_active = self._loop.time()
         head = render_head(reply, connection, time.time(), cors=self._handler.cors)
-        if len(reply.body) < _MAX_HEAD_BYTES:
+        if len(reply.body) < _JOINED_BYTES:
             self._transport.write(head + reply.body)
         else:
             self._transport.writelines((head, reply.body))

@@ -7,14 +7,12 @@ from typing import TypeAlias
 import grpc
 
 from fastserve import protos
-from fastserve.errors import ServingError
+from fastserve.errors import INVALID_ARGUMENT, NOT_FOUND, ServingError
 from fastserve.services.backend import ModelBackend, VersionStatus
 from fastserve.services.status import abort
 
 SERVICE_NAME = "tensorflow.serving.ModelService"
 
-_INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
-_NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
 
 _RELOAD_THREADS = 8
 
@@ -30,7 +28,7 @@ def model_status(
     A version label in the model spec is ignored. Raises ServingError.
     """
     if not request.HasField("model_spec"):
-        raise ServingError(_INVALID_ARGUMENT, "Missing ModelSpec")
+        raise ServingError(INVALID_ARGUMENT, "Missing ModelSpec")
     spec = request.model_spec
     statuses = backend.model_version_states(spec.name)
     if spec.HasField("version"):
@@ -40,7 +38,7 @@ def model_status(
     else:
         missing = f"Could not find any versions of model {spec.name}"
     if not statuses:
-        raise ServingError(_NOT_FOUND, missing)
+        raise ServingError(NOT_FOUND, missing)
     return _response(statuses)
 
 
@@ -86,7 +84,7 @@ class _ReloadMethod:
         try:
             if request.config.WhichOneof("config") != "model_config_list":
                 raise ServingError(
-                    _INVALID_ARGUMENT,
+                    INVALID_ARGUMENT,
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported",
                 )

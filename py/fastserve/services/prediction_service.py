@@ -3,7 +3,7 @@
 import grpc
 
 from fastserve import protos
-from fastserve.errors import ServingError
+from fastserve.errors import INVALID_ARGUMENT, ServingError
 from fastserve.services.backend import ModelBackend
 from fastserve.services.status import abort
 
@@ -11,8 +11,6 @@ SERVICE_NAME = "tensorflow.serving.PredictionService"
 
 SIGNATURE_DEF = "signature_def"
 """The only metadata field there is."""
-
-_INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 def model_metadata(
@@ -23,17 +21,17 @@ def model_metadata(
     Raises ServingError.
     """
     if not request.HasField("model_spec"):
-        raise ServingError(_INVALID_ARGUMENT, "Missing ModelSpec")
+        raise ServingError(INVALID_ARGUMENT, "Missing ModelSpec")
     if not request.metadata_field:
         raise ServingError(
-            _INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field"
+            INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field"
         )
     for field in request.metadata_field:
         if field != SIGNATURE_DEF:
-            raise ServingError(_INVALID_ARGUMENT, f"Metadata field {field} is not supported")
+            raise ServingError(INVALID_ARGUMENT, f"Metadata field {field} is not supported")
     spec = request.model_spec
     if not spec.name:
-        raise ServingError(_INVALID_ARGUMENT, "ModelSpec has no name specified.")
+        raise ServingError(INVALID_ARGUMENT, "ModelSpec has no name specified.")
     version = spec.version.value if spec.HasField("version") else None
     label = spec.version_label if spec.HasField("version_label") else None
     servable = backend.find_servable(spec.name, version, label)
