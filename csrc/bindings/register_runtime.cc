@@ -21,15 +21,24 @@ void LoadLibrary(const Runtime& runtime, const std::string& path) {
   ThrowIfError(LoadOpLibrary(*runtime.api, path));
 }
 
+// Options and the scheduler whose threads run the batches.
+using BatchingArgument = std::pair<BatchingOptions, std::shared_ptr<BatchScheduler>>;
+
+std::optional<Batching> ToBatching(std::optional<BatchingArgument> argument) {
+  if (!argument) return std::nullopt;
+  return Batching{std::move(argument->first), std::move(argument->second)};
+}
+
 ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
                             std::string path, std::vector<std::string> tags,
-                            std::string config_proto) {
+                            std::string config_proto, std::optional<BatchingArgument> batching) {
   auto unloaded = std::make_shared<std::promise<void>>();
   auto future = unloaded->get_future().share();
   auto servable = ValueOrThrow(Servable::Load(*runtime.api, std::move(name), version,
                                               {.directory = std::move(path),
                                                .tags = std::move(tags),
                                                .config_proto = std::move(config_proto)},
+                                              ToBatching(std::move(batching)),
                                               [unloaded] { unloaded->set_value(); }));
   return {std::move(servable), std::move(future)};
 }
@@ -40,9 +49,32 @@ void WarmUpServable(const ServableHandle& self, const std::string& method,
   ThrowIfError(WarmUp(*ValueOrThrow(self.Get()), method, bytes));
 }
 
+void RegisterBatching(py::module_& module) {
+  py::class_<BatchingOptions>(module, "BatchingOptions")
+      .def(py::init<>())
+      .def_readwrite("max_batch_size", &BatchingOptions::max_batch_size)
+      .def_property(
+          "batch_timeout_micros",
+          [](const BatchingOptions& self) { return self.batch_timeout.count(); },
+          [](BatchingOptions& self, int64_t value) {
+            self.batch_timeout = std::chrono::microseconds(value);
+          })
+      .def_readwrite("max_enqueued_batches", &BatchingOptions::max_enqueued_batches)
+      .def_readwrite("allowed_batch_sizes", &BatchingOptions::allowed_batch_sizes)
+      .def_readwrite("pad_variable_length_inputs", &BatchingOptions::pad_variable_length_inputs)
+      .def_readwrite("enable_large_batch_splitting", &BatchingOptions::enable_large_batch_splitting)
+      .def_readwrite("max_execution_batch_size", &BatchingOptions::max_execution_batch_size);
+
+  py::class_<BatchScheduler, std::shared_ptr<BatchScheduler>>(module, "BatchScheduler")
+      .def(py::init<int, const std::string&>(), py::arg("threads"), py::arg("name"))
+      .def("stop", &BatchScheduler::Stop, py::call_guard<py::gil_scoped_release>(),
+           "Runs what waits, then takes no more.");
+}
+
 }  // namespace
 
 void RegisterRuntime(py::module_& module) {
+  RegisterBatching(module);
   py::class_<Runtime>(module, "Runtime")
       .def_static("load", &LoadRuntime, py::arg("tensorflow_dir"),
                   py::call_guard<py::gil_scoped_release>(),
@@ -55,7 +87,8 @@ void RegisterRuntime(py::module_& module) {
   py::class_<ServableHandle>(module, "Servable")
       .def_static("load", &LoadServable, py::arg("runtime"), py::kw_only(), py::arg("name"),
                   py::arg("version"), py::arg("path"), py::arg("tags"),
-                  py::arg("config_proto") = py::bytes(), py::call_guard<py::gil_scoped_release>(),
+                  py::arg("config_proto") = py::bytes(), py::arg("batching") = py::none(),
+                  py::call_guard<py::gil_scoped_release>(),
                   "Loads a SavedModel; blocks, without the GIL, until it can run.")
       .def_property_readonly(
           "name", [](const ServableHandle& self) { return ValueOrThrow(self.Get())->name(); })

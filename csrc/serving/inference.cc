@@ -13,8 +13,6 @@
 namespace fastserve {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::string_view kInputs = "inputs";
 constexpr std::string_view kClasses = "classes";
 constexpr std::string_view kScores = "scores";
@@ -123,13 +121,6 @@ Result<Places> OutputPlaces(std::span<const InferenceTask> tasks) {
   return places;
 }
 
-std::vector<TF_Output> Values(const Places& places) {
-  std::vector<TF_Output> values;
-  values.reserve(places.size());
-  for (const auto& [name, place] : places) values.push_back(place);
-  return values;
-}
-
 // Puts the context in front of each example, in one buffer.
 Status AddContext(const InputView& input, size_t request_bytes, HostTensor* tensor) {
   size_t context_size = 0;
@@ -154,14 +145,14 @@ Status AddContext(const InputView& input, size_t request_bytes, HostTensor* tens
   return {};
 }
 
-Result<RuntimeTensor> ExamplesTensor(const TfApi& api, const InputView& input, size_t bytes) {
+Result<HostTensor> ExamplesTensor(const InputView& input, size_t bytes) {
   if (input.examples.empty()) return Status::InvalidArgument("Input is empty.");
   HostTensor tensor;
   tensor.dtype = DataType::kString;
   tensor.dims = {static_cast<int64_t>(input.examples.size())};
   tensor.strings = input.examples;
   FASTSERVE_RETURN_IF_ERROR(AddContext(input, bytes, &tensor));
-  return RuntimeTensor::FromHost(api, tensor);
+  return tensor;
 }
 
 // The checks of "classes" or "scores".
@@ -286,34 +277,44 @@ bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes) {
   });
 }
 
-Result<InferenceOutputs> RunTasks(const Servable& servable, std::span<const InferenceTask> tasks,
-                                  const InputView& input, size_t bytes) {
-  const auto start = Clock::now();
-  const Result<RuntimeTensor> examples = ExamplesTensor(servable.session().api(), input, bytes);
+void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
+                size_t bytes) {
+  for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);
+}
+
+Result<RunRequest> PrepareTasks(std::span<const InferenceTask> tasks, const InputView& input,
+                                size_t bytes) {
+  const Result<HostTensor> examples = ExamplesTensor(input, bytes);
   if (!examples.ok()) return examples.status();
   const Result<Places> feeds = InputPlaces(tasks);
   if (!feeds.ok()) return feeds.status();
   const Result<Places> fetches = OutputPlaces(tasks);
   if (!fetches.ok()) return fetches.status();
-  const std::vector<TF_Tensor*> values(feeds->size(), examples->get());
-  Result<std::vector<RuntimeTensor>> ran =
-      servable.session().Run(Values(*feeds), values, Values(*fetches));
-  if (!ran.ok()) return ran.status();
-  const auto elapsed = Clock::now() - start;
-  for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);
-  InferenceOutputs outputs{.results = {}, .tensors = std::move(*ran), .views = {}};
-  for (const RuntimeTensor& tensor : outputs.tensors) outputs.views.push_back(tensor.View());
-  for (const InferenceTask& task : tasks) {
-    Result<InferenceResultView> result =
-        ReadResult(task, *fetches, outputs.views, input.examples.size());
-    if (!result.ok()) return result.status();
-    outputs.results.push_back(std::move(*result));
+  RunRequest request;
+  for (const auto& [name, place] : *feeds) {
+    request.feeds.push_back(place);
+    request.inputs.push_back(*examples);
   }
-  return outputs;
+  for (const auto& [name, place] : *fetches) request.fetches.push_back(place);
+  return request;
 }
 
-Result<InferenceJob> InferenceJob::Parse(InferenceRpc rpc, ByteView message) {
-  InferenceJob job(rpc, message.size());
+Result<std::vector<InferenceResultView>> ReadResults(std::span<const InferenceTask> tasks,
+                                                     const RunOutputs& ran, size_t examples) {
+  const Result<Places> fetched = OutputPlaces(tasks);
+  if (!fetched.ok()) return fetched.status();
+  std::vector<InferenceResultView> results;
+  for (const InferenceTask& task : tasks) {
+    Result<InferenceResultView> result = ReadResult(task, *fetched, ran.tensors, examples);
+    if (!result.ok()) return result.status();
+    results.push_back(std::move(*result));
+  }
+  return results;
+}
+
+Result<InferenceJob> InferenceJob::Parse(InferenceRpc rpc, ByteBuffer bytes) {
+  const ByteView message = bytes.view();
+  InferenceJob job(rpc, std::move(bytes));
   if (rpc == InferenceRpc::kMultiInference) {
     Result<MultiInferenceRequestView> request = ParseMultiInferenceRequest(message);
     if (!request.ok()) return request.status();
@@ -349,25 +350,18 @@ Status InferenceJob::Bind(const Servable& servable, const InferenceOptions& opti
   return task.status();
 }
 
-Result<ByteChain> InferenceJob::Run() const {
-  Result<InferenceOutputs> outputs = RunTasks(*servable_, tasks_, input_, bytes_);
-  if (!outputs.ok()) return outputs.status();
+Result<ByteChain> InferenceJob::Answer(const RunOutputs& ran) const {
+  const Result<std::vector<InferenceResultView>> results =
+      ReadResults(tasks_, ran, input_.examples.size());
+  if (!results.ok()) return results.status();
   std::vector<InferenceAnswer> answers;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const AnsweringModel model{requested_[i].model_spec.name, servable_->version(),
                                tasks_[i].bound->signature.name};
-    answers.push_back({model, outputs->results[i]});
+    answers.push_back({model, (*results)[i]});
   }
   if (rpc_ == InferenceRpc::kMultiInference) return WriteMultiInferenceResponse(answers);
   return WriteInferenceResponse(answers[0]);
-}
-
-Result<ByteChain> AnswerInference(const Servable& servable, InferenceRpc rpc, ByteView message,
-                                  const InferenceOptions& options) {
-  Result<InferenceJob> job = InferenceJob::Parse(rpc, message);
-  if (!job.ok()) return job.status();
-  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
-  return job->Run();
 }
 
 }  // namespace fastserve

@@ -54,9 +54,8 @@ class JsonPredictor {
   class ExamplesTask;
 
   // Parses and routes.
-  Result<std::shared_ptr<const Task>> MakeTask(const JsonPredictRequest& request,
-                                               std::string_view body) const;
-  void Complete(int64_t token, JsonAnswer answer);
+  Result<std::shared_ptr<Task>> MakeTask(const JsonPredictRequest& request,
+                                         std::string_view body) const;
   std::optional<JsonAnswer> PostWhole(JsonPredictRequest request, std::string_view body);
   // Nothing, as the answer comes later; an answer at once where no task is taken any more.
   std::optional<JsonAnswer> Post(std::function<void()> task);

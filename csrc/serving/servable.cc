@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/heap.h"
+#include "serving/batcher.h"
 #include "serving/reaper.h"
 
 namespace fastserve {
@@ -36,9 +37,13 @@ Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> s
   }
 }
 
+Servable::~Servable() = default;
+
 Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t version,
                                    const SavedModelOptions& options,
+                                   std::optional<Batching> batching,
                                    std::function<void()> on_unloaded) {
+  if (batching) FASTSERVE_RETURN_IF_ERROR(batching->options.Validate());
   Result<std::unique_ptr<Session>> session = Session::LoadSavedModel(api, options);
   if (!session.ok()) return session.status();
   Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
@@ -46,6 +51,10 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
   (*session)->DropMetaGraphDef();
   auto servable = std::unique_ptr<Servable>(
       new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
+  if (batching) {
+    servable->batcher_ = std::make_unique<Batcher>(
+        servable->session(), std::move(batching->scheduler), std::move(batching->options));
+  }
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
     Reaper::Instance().Bury([dead, on_unloaded] {
       delete dead;

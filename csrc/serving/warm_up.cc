@@ -1,25 +1,67 @@
 #include "serving/warm_up.h"
 
+#include <future>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "serving/inference.h"
-#include "serving/predict_service.h"
+#include "serving/predict.h"
+#include "serving/run_task.h"
 
 namespace fastserve {
 namespace {
 
+// A request that nobody asked for: its answer is written, and dropped.
+template <class Job>
+class WarmUpTask final : public RunTask {
+ public:
+  // `job` is bound to `servable`, which outlives the outcome.
+  WarmUpTask(const Servable& servable, Job job) : servable_(servable), job_(std::move(job)) {}
+
+  std::future<Status> outcome() { return outcome_.get_future(); }
+
+  const Servable& servable() const override { return servable_; }
+  std::optional<Clock::time_point> deadline() const override { return std::nullopt; }
+  bool abandoned() const override { return false; }
+  bool IsCheap() const override { return job_.IsCheap(); }
+  Result<RunRequest> Prepare() override { return job_.Prepare(); }
+  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
+  void Finish(Result<RunOutputs> ran) override {
+    outcome_.set_value(ran.ok() ? job_.Answer(*ran).status() : ran.status());
+  }
+
+ private:
+  const Servable& servable_;
+  Job job_;
+  std::promise<Status> outcome_;
+};
+
+template <class Job>
+Status Run(const Servable& servable, Job job) {
+  const auto task = std::make_shared<WarmUpTask<Job>>(servable, std::move(job));
+  std::future<Status> outcome = task->outcome();
+  if (servable.batcher() != nullptr) {
+    Enqueue(task);
+  } else {
+    task->Finish(RunHere(*task));
+  }
+  return outcome.get();
+}
+
 Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes) {
-  const Result<PredictRequestView> request = ParsePredictRequest(bytes.view());
-  if (!request.ok()) return request.status();
-  const Result<const BoundSignature*> bound =
-      FindPredictSignature(servable, request->model_spec.signature_name);
-  if (!bound.ok()) return bound.status();
-  return AnswerPredict(servable, **bound, *request, bytes, TensorEncoding::kTypedFields).status();
+  Result<PredictJob> job = PredictJob::Parse(bytes, TensorEncoding::kTypedFields);
+  if (!job.ok()) return job.status();
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable));
+  return Run(servable, std::move(*job));
 }
 
 template <InferenceRpc rpc>
 Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes) {
-  return AnswerInference(servable, rpc, bytes.view()).status();
+  Result<InferenceJob> job = InferenceJob::Parse(rpc, bytes);
+  if (!job.ok()) return job.status();
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, {}));
+  return Run(servable, std::move(*job));
 }
 
 struct Method {

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "batching/batch_scheduler.h"
+#include "serving/session_run.h"
+
+namespace fastserve {
+
+class RunTask;
+
+// Puts the runs of one servable's requests together, by the rules of upstream's
+// batching/batching_session.cc where batch_queue.h names no other: requests that feed and fetch the
+// same sets of tensors share a queue. Any thread.
+class Batcher {
+ public:
+  // `session` must outlive this and every request.
+  Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
+          BatchingOptions options);
+
+  // Runs `request` with others; the task hears of it on a thread of the scheduler, or at once
+  // where it is refused.
+  void Submit(RunRequest request, std::shared_ptr<RunTask> task) const;
+
+ private:
+  using Places = std::vector<TF_Output>;
+  struct PlaceLess {
+    bool operator()(const TF_Output& a, const TF_Output& b) const;
+  };
+  struct KeyLess {
+    bool operator()(const std::pair<Places, Places>& a, const std::pair<Places, Places>& b) const;
+  };
+  // The requests that feed and fetch these, in the order of the first one's.
+  struct Queue {
+    Places feeds;
+    Places fetches;
+    std::unique_ptr<ScheduledQueue> batches;
+  };
+  class Request;
+
+  Status Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& task) const;
+  Queue& QueueOf(const RunRequest& request) const;
+  void Run(const Queue& queue, const Batch& batch) const;
+  Result<RunOutputs> RunBatch(const Queue& queue, const Batch& batch, int64_t padded) const;
+
+  const Session& session_;
+  const std::shared_ptr<BatchScheduler> scheduler_;
+  const BatchingOptions options_;
+  mutable std::mutex mutex_;
+  // By the sets of feeds and fetches, each sorted and without repetition.
+  mutable std::map<std::pair<Places, Places>, Queue, KeyLess> queues_;
+};
+
+}  // namespace fastserve

@@ -1,0 +1,26 @@
+#include "serving/run_task.h"
+
+#include "serving/batcher.h"
+
+namespace fastserve {
+
+Result<RunOutputs> RunHere(RunTask& task) {
+  const auto start = RunTask::Clock::now();
+  if (task.deadline() && *task.deadline() <= start) {
+    return Status::DeadlineExceeded("Timed out waiting for notification");
+  }
+  const Result<RunRequest> request = task.Prepare();
+  if (!request.ok()) return request.status();
+  Result<RunOutputs> ran = RunNow(task.servable().session(), *request);
+  if (ran.ok()) task.RecordCost(RunTask::Clock::now() - start);
+  return ran;
+}
+
+void Enqueue(std::shared_ptr<RunTask> task) {
+  Result<RunRequest> request = task->Prepare();
+  if (!request.ok()) return task->Finish(request.status());
+  const Batcher& batcher = *task->servable().batcher();
+  batcher.Submit(std::move(*request), std::move(task));
+}
+
+}  // namespace fastserve
