@@ -46,11 +46,18 @@ BatchScheduler::BatchScheduler(int threads, const std::string& name) {
 
 BatchScheduler::~BatchScheduler() { Stop(); }
 
+void BatchScheduler::StopWaiting() {
+  const std::lock_guard lock(mutex_);
+  hurrying_ = true;
+  for (ScheduledQueue* queue : waiting_) queue->queue_.Close();
+  wake_.notify_all();
+}
+
 void BatchScheduler::Stop() {
+  StopWaiting();
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    for (ScheduledQueue* queue : waiting_) queue->queue_.Close();
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) {
@@ -61,6 +68,7 @@ void BatchScheduler::Stop() {
 Status BatchScheduler::Add(ScheduledQueue& queue, std::shared_ptr<BatchTask> task) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Status::Unavailable("The server is shutting down");
+  if (hurrying_) queue.queue_.Close();
   const bool was_empty = queue.queue_.empty();
   FASTSERVE_RETURN_IF_ERROR(queue.queue_.Add(std::move(task), BatchClock::now()));
   if (was_empty) waiting_.push_back(&queue);

@@ -51,6 +51,8 @@ class BatchScheduler {
   BatchScheduler(const BatchScheduler&) = delete;
   BatchScheduler& operator=(const BatchScheduler&) = delete;
 
+  // From now on no batch waits for its timeout.
+  void StopWaiting();
   // Runs what waits, then joins the threads; nothing more is taken. Not on one of the threads.
   void Stop();
 
@@ -71,6 +73,7 @@ class BatchScheduler {
   std::condition_variable wake_;
   std::list<ScheduledQueue*> waiting_;  // queues that are not empty; the next to be served first
   int idle_ = 0;
+  bool hurrying_ = false;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

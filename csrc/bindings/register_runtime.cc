@@ -67,6 +67,8 @@ void RegisterBatching(py::module_& module) {
 
   py::class_<BatchScheduler, std::shared_ptr<BatchScheduler>>(module, "BatchScheduler")
       .def(py::init<int, const std::string&>(), py::arg("threads"), py::arg("name"))
+      .def("stop_waiting", &BatchScheduler::StopWaiting, py::call_guard<py::gil_scoped_release>(),
+           "No batch waits for its timeout any more.")
       .def("stop", &BatchScheduler::Stop, py::call_guard<py::gil_scoped_release>(),
            "Runs what waits, then takes no more.");
 }

@@ -27,6 +27,27 @@ class Runtime:
         Without the GIL. Raises NativeError that names the path.
         """
 
+class BatchScheduler:
+    """Threads that run the batches of all servables that are loaded with it."""
+
+    def __init__(self, threads: int, name: str) -> None: ...
+    def stop_waiting(self) -> None:
+        """From now on no batch waits for its timeout."""
+    def stop(self) -> None:
+        """Runs what waits, without the GIL, then takes no more."""
+
+class BatchingOptions:
+    """How one servable's requests are batched; see csrc/batching/batching_options.h."""
+
+    max_batch_size: int
+    batch_timeout_micros: int
+    max_enqueued_batches: int
+    allowed_batch_sizes: list[int]
+    pad_variable_length_inputs: bool
+    enable_large_batch_splitting: bool
+    max_execution_batch_size: int
+    def __init__(self) -> None: ...
+
 class Servable:
     """One loaded version of one model. Python's handle is one reference among many."""
 
@@ -39,11 +60,14 @@ class Servable:
         path: str,
         tags: Sequence[str],
         config_proto: bytes = b"",
+        batching: tuple[BatchingOptions, BatchScheduler] | None = None,
     ) -> Servable:
         """Loads the SavedModel in the version directory `path`.
 
         Blocks, without the GIL, until it can run. `config_proto` is a serialized
-        tensorflow.ConfigProto. Raises NativeError with TensorFlow's text.
+        tensorflow.ConfigProto. Without `batching` each request is run on its own. Raises
+        NativeError with TensorFlow's text, and INVALID_ARGUMENT for batching options that make no
+        sense.
         """
     @property
     def name(self) -> str: ...

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from fastserve.config.batching import batching_config
 from fastserve.config.models import ModelConfig, Transitions
 from fastserve.config.server import (
     GrpcConfig,
@@ -51,6 +52,11 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             enabled=values["enable_model_warmup"],
             iterations=max(1, values["num_request_iterations_for_warmup"]),
             synthetic=values["synthetic_warmup"],
+        ),
+        batching=batching_config(
+            enabled=values["enable_batching"],
+            parameters_file=values["batching_parameters_file"],
+            per_model=values["enable_per_model_batching_parameters"],
         ),
         custom_op_libraries=_custom_op_libraries(values["custom_op_libraries"]),
         request_capture=values["enable_request_capture"],

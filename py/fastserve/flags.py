@@ -185,6 +185,28 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         ),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),
+    "Batching": (
+        Flag(
+            "enable_batching",
+            _boolean,
+            False,
+            "run requests of a model that wait at the same time together",
+        ),
+        Flag(
+            "batching_parameters_file",
+            str,
+            "",
+            "BatchingParameters in text format; without it a batch is what waits when a thread is "
+            "free, at most 1000 rows",
+        ),
+        Flag(
+            "enable_per_model_batching_parameters",
+            _boolean,
+            False,
+            "take each version's batching_params.pbtxt instead; a version without one is not "
+            "batched",
+        ),
+    ),
     "Running": (
         Flag(
             "tensorflow_session_parallelism",

@@ -31,6 +31,7 @@ from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_av
 from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
+from fastserve.servables.batching import Batcher
 from fastserve.servables.loader import SavedModelLoader
 from fastserve.servables.runtime import load_op_libraries
 from fastserve.services import model_service, prediction_service, request_capture
@@ -68,8 +69,14 @@ class ModelServer:
         self._io_threads = config.io_threads or cpus
         self._worker_threads = config.worker_threads or cpus
         self._native = _native.Server(self._native_options())
+        self._batcher = Batcher(config.batching) if config.batching else None
         self._manager = ModelManager(
-            SavedModelLoader(tags=config.load.tags, session=config.session, warmup=config.warmup),
+            SavedModelLoader(
+                tags=config.load.tags,
+                session=config.session,
+                warmup=config.warmup,
+                batcher=self._batcher,
+            ),
             self._publish,
             config=config.load,
             scheduler=ThreadScheduler(
@@ -217,7 +224,7 @@ class ModelServer:
         grace = self._config.shutdown_grace_s
         loop = asyncio.get_running_loop()
         end = loop.time() + grace + _STOP_MARGIN_S
-        native = loop.run_in_executor(None, self._native.shutdown, grace)
+        native = loop.run_in_executor(None, self._shut_down, grace)
         await self._gateway.drain(grace)
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
@@ -225,6 +232,15 @@ class ModelServer:
             _LOGGER.warning(
                 "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace
             )
+
+    def _shut_down(self, grace_s: float) -> bool:
+        """Ends the data plane; True when nothing was cut off. Blocks."""
+        if self._batcher is not None:
+            self._batcher.stop_waiting()
+        finished = self._native.shutdown(grace_s)
+        if self._batcher is not None:
+            self._batcher.stop()
+        return finished
 
 
 def _write_whole(path: Path, text: str) -> None:

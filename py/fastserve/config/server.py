@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from fastserve.config.batching import BatchingConfig
 from fastserve.config.models import ModelConfig, Transitions, check_unique
 from fastserve.errors import ConfigError
 
@@ -210,6 +211,8 @@ class ServerConfig:
     load: LoadConfig = field(default_factory=LoadConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    batching: BatchingConfig | None = None
+    """None: each request is run on its own."""
     custom_op_libraries: tuple[str, ...] = ()
     """Absolute paths of shared libraries, loaded before any model."""
     request_capture: bool = False

@@ -7,6 +7,7 @@ from typing import Protocol
 from fastserve import _native
 from fastserve.config.server import SessionConfig, WarmupConfig
 from fastserve.errors import ServingError
+from fastserve.servables.batching import Batcher
 from fastserve.servables.runtime import load_runtime
 from fastserve.servables.warmup import warm_up
 
@@ -50,15 +51,22 @@ class SavedModelLoader:
     """Loads SavedModels into TensorFlow."""
 
     def __init__(
-        self, *, tags: tuple[str, ...], session: SessionConfig, warmup: WarmupConfig
+        self,
+        *,
+        tags: tuple[str, ...],
+        session: SessionConfig,
+        warmup: WarmupConfig,
+        batcher: Batcher | None = None,
     ) -> None:
         self._tags = tags
         self._warmup = warmup
+        self._batcher = batcher
         self._config_proto = session.config_proto()
 
     def load(self, name: str, version: int, path: str) -> _native.Servable:
         """Loads one and warms it up; TensorFlow's library before the first. Raises ServingError."""
         runtime = load_runtime()
+        batching = self._batcher.for_version(path) if self._batcher else None
         try:
             servable = _native.Servable.load(
                 runtime,
@@ -67,6 +75,7 @@ class SavedModelLoader:
                 path=path,
                 tags=self._tags,
                 config_proto=self._config_proto,
+                batching=batching,
             )
         except _native.NativeError as error:
             raise ServingError(error.code, error.message) from error
