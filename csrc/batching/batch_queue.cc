@@ -59,11 +59,7 @@ void BatchQueue::Append(Lane& lane, BatchPiece piece) {
 
 Status BatchQueue::Add(std::shared_ptr<BatchTask> task, BatchClock::time_point now) {
   const int64_t rows = task->rows();
-  if (rows > options_.max_batch_size) {
-    return Status::InvalidArgument("Task size " + std::to_string(rows) +
-                                   " is larger than maximum input batch size " +
-                                   std::to_string(options_.max_batch_size));
-  }
+  FASTSERVE_RETURN_IF_ERROR(options_.CheckTaskSize(rows));
   const auto [entry, is_new] = lanes_.try_emplace(task->kind());
   Lane& lane = entry->second;
   if (Status status = CheckRoom(lane, rows); !status.ok()) {

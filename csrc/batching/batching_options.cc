@@ -40,6 +40,13 @@ Status BatchingOptions::Validate() const {
   return {};
 }
 
+Status BatchingOptions::CheckTaskSize(int64_t rows) const {
+  if (rows <= max_batch_size) return {};
+  return Status::InvalidArgument("Task size " + std::to_string(rows) +
+                                 " is larger than maximum input batch size " +
+                                 std::to_string(max_batch_size));
+}
+
 int64_t BatchingOptions::execution_size() const {
   const bool own = enable_large_batch_splitting && max_execution_batch_size > 0;
   return own ? max_execution_batch_size : max_batch_size;

@@ -29,6 +29,8 @@ struct BatchingOptions {
 
   // kInvalidArgument with upstream's texts (bundle_factory_util.cc, shared_batch_scheduler.h).
   Status Validate() const;
+  // kInvalidArgument for a request that is larger than any may be.
+  Status CheckTaskSize(int64_t rows) const;
   // The largest batch that is run.
   int64_t execution_size() const;
   // The size that a batch of so many rows is run with; `rows` itself where no allowed size fits.

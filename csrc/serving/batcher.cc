@@ -98,6 +98,8 @@ class Batcher::Request final : public BatchTask {
 
   const HostTensor& input(size_t index) const { return inputs_[index]; }
 
+  void RecordCost(std::chrono::nanoseconds elapsed) const { task_->RecordCost(elapsed); }
+
   void SetPieces(size_t count) override {
     pieces_.resize(count);
     left_.store(count, std::memory_order_relaxed);
@@ -136,6 +138,21 @@ class Batcher::Request final : public BatchTask {
 Batcher::Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
                  BatchingOptions options)
     : session_(session), scheduler_(std::move(scheduler)), options_(std::move(options)) {}
+
+bool Batcher::RunsAlone() const {
+  return options_.batch_timeout.count() == 0 && options_.allowed_batch_sizes.empty() &&
+         !options_.enable_large_batch_splitting;
+}
+
+Result<RunOutputs> Batcher::RunAlone(const RunRequest& request) const {
+  const Result<int64_t> rows = CountRows(request.inputs);
+  if (!rows.ok()) return rows.status();
+  FASTSERVE_RETURN_IF_ERROR(options_.CheckTaskSize(*rows));
+  Result<RunOutputs> ran = RunNow(session_, request);
+  if (!ran.ok()) return ran;
+  FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, *rows));
+  return ran;
+}
 
 void Batcher::Submit(RunRequest request, std::shared_ptr<RunTask> task) const {
   if (Status status = Enqueue(request, task); !status.ok()) task->Finish(std::move(status));
@@ -199,9 +216,13 @@ Result<RunOutputs> Batcher::RunBatch(const Queue& queue, const Batch& batch, int
     if (!gathered.ok()) return gathered.status();
     run.inputs.push_back(std::move(*gathered));
   }
+  const auto start = BatchClock::now();
   Result<RunOutputs> ran = RunNow(session_, run);
   if (!ran.ok()) return ran;
-  if (Status status = CheckOutputs(*ran, padded); !status.ok()) return status;
+  FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, padded));
+  if (batch.pieces.size() == 1) {
+    static_cast<const Request&>(*batch.pieces[0].task).RecordCost(BatchClock::now() - start);
+  }
   return ran;
 }
 

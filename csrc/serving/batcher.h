@@ -22,6 +22,10 @@ class Batcher {
   Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
           BatchingOptions options);
 
+  // Whether a request need not wait, by the options, so that there is no harm in RunAlone().
+  bool RunsAlone() const;
+  // Runs `request` on the calling thread, with the checks that it would meet in a batch.
+  Result<RunOutputs> RunAlone(const RunRequest& request) const;
   // Runs `request` with others; the task hears of it on a thread of the scheduler, or at once
   // where it is refused.
   void Submit(RunRequest request, std::shared_ptr<RunTask> task) const;

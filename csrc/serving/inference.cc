@@ -277,6 +277,12 @@ bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes) {
   });
 }
 
+bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes) {
+  return std::all_of(tasks.begin(), tasks.end(), [bytes](const InferenceTask& task) {
+    return task.bound->cost.IsTrivial(bytes);
+  });
+}
+
 void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
                 size_t bytes) {
   for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);

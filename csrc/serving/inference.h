@@ -46,6 +46,8 @@ Result<std::vector<InferenceTask>> MakeTasks(const Servable& servable,
 
 // Whether a run of all of them, for a request of `bytes`, is expected to be cheap; see RunCost.
 bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes);
+// The same for a trivial run.
+bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes);
 
 // One run for all tasks: each input tensor is fed the same examples, each output tensor is fetched
 // once. `bytes` is the size of the request that `input` lies in.
@@ -75,6 +77,7 @@ class InferenceJob {
   // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);
   bool IsCheap() const { return AreCheap(tasks_, bytes_.size()); }
+  bool IsTrivial() const { return AreTrivial(tasks_, bytes_.size()); }
   void RecordCost(std::chrono::nanoseconds elapsed) const {
     fastserve::RecordCost(tasks_, elapsed, bytes_.size());
   }

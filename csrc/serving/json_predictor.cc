@@ -86,6 +86,7 @@ class JsonPredictor::PredictTask final : public Task {
       : Task(std::move(context)), json_(std::move(json)), bound_(bound) {}
 
   bool IsCheap() const override { return bound_.cost.IsCheap(bytes()); }
+  bool IsTrivial() const override { return bound_.cost.IsTrivial(bytes()); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override {
     bound_.cost.Record(elapsed, bytes());
   }
@@ -141,6 +142,7 @@ class JsonPredictor::ExamplesTask final : public Task {
       : Task(std::move(context)), json_(std::move(json)), task_(task) {}
 
   bool IsCheap() const override { return AreCheap({&task_, 1}, bytes()); }
+  bool IsTrivial() const override { return AreTrivial({&task_, 1}, bytes()); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override {
     fastserve::RecordCost({&task_, 1}, elapsed, bytes());
   }
@@ -171,12 +173,16 @@ std::optional<JsonAnswer> JsonPredictor::Predict(JsonPredictRequest request,
   if (body.size() > kInlineBodyBytes) return PostWhole(std::move(request), body);
   const Result<std::shared_ptr<Task>> task = MakeTask(request, body);
   if (!task.ok()) return Failure(task.status());
-  if ((*task)->servable().batcher() != nullptr) {
-    Enqueue(*task);
-    return std::nullopt;
+  switch (PlaceOf(**task)) {
+    case RunPlace::kHere:
+      return (*task)->Answer(RunHere(**task));
+    case RunPlace::kBatch:
+      Enqueue(*task);
+      return std::nullopt;
+    case RunPlace::kWorker:
+      return Post([held = *task] { held->Finish(RunHere(*held)); });
   }
-  if ((*task)->IsCheap()) return (*task)->Answer(RunHere(**task));
-  return Post([held = *task] { held->Finish(RunHere(*held)); });
+  return std::nullopt;
 }
 
 std::optional<JsonAnswer> JsonPredictor::PostWhole(JsonPredictRequest request,

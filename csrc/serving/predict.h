@@ -51,6 +51,7 @@ class PredictJob {
   // called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable);
   bool IsCheap() const { return bound_->cost.IsCheap(bytes_.size()); }
+  bool IsTrivial() const { return bound_->cost.IsTrivial(bytes_.size()); }
   void RecordCost(std::chrono::nanoseconds elapsed) const {
     bound_->cost.Record(elapsed, bytes_.size());
   }

@@ -21,6 +21,7 @@ class RpcTask : public RunTask {
   std::optional<Clock::time_point> deadline() const override { return call_->deadline(); }
   bool abandoned() const override { return call_->done(); }
   bool IsCheap() const override { return job_.IsCheap(); }
+  bool IsTrivial() const override { return job_.IsTrivial(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
 

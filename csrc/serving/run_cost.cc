@@ -15,13 +15,21 @@ uint64_t Blend(uint64_t mean, uint64_t sample) { return mean - mean / 8 + sample
 
 }  // namespace
 
+double RunCost::Expected(size_t bytes) const {
+  const auto mean = static_cast<double>(mean_ns_.load(kRelaxed));
+  const uint64_t usual = std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
+  if (bytes <= usual * 2) return mean;
+  return mean * static_cast<double>(bytes) / static_cast<double>(usual);
+}
+
 bool RunCost::IsCheap(size_t bytes) const {
   if (!cheap_.load(kRelaxed)) return false;
-  const uint64_t usual = std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
-  if (bytes <= usual * 2) return true;
-  const auto expected = static_cast<double>(mean_ns_.load(kRelaxed)) * static_cast<double>(bytes) /
-                        static_cast<double>(usual);
-  return expected < static_cast<double>(kStaysCheap.count());
+  const bool usual = bytes <= 2 * std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
+  return usual || Expected(bytes) < static_cast<double>(kStaysCheap.count());
+}
+
+bool RunCost::IsTrivial(size_t bytes) const {
+  return cheap_.load(kRelaxed) && Expected(bytes) < static_cast<double>(kTrivial.count());
 }
 
 void RunCost::Record(std::chrono::nanoseconds elapsed, size_t bytes) {

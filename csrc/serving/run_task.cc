@@ -4,6 +4,13 @@
 
 namespace fastserve {
 
+RunPlace PlaceOf(const RunTask& task) {
+  if (const Batcher* batcher = task.servable().batcher()) {
+    return batcher->RunsAlone() && task.IsTrivial() ? RunPlace::kHere : RunPlace::kBatch;
+  }
+  return task.IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
+}
+
 Result<RunOutputs> RunHere(RunTask& task) {
   const auto start = RunTask::Clock::now();
   if (task.deadline() && *task.deadline() <= start) {
@@ -11,7 +18,9 @@ Result<RunOutputs> RunHere(RunTask& task) {
   }
   const Result<RunRequest> request = task.Prepare();
   if (!request.ok()) return request.status();
-  Result<RunOutputs> ran = RunNow(task.servable().session(), *request);
+  const Batcher* batcher = task.servable().batcher();
+  Result<RunOutputs> ran = batcher != nullptr ? batcher->RunAlone(*request)
+                                              : RunNow(task.servable().session(), *request);
   if (ran.ok()) task.RecordCost(RunTask::Clock::now() - start);
   return ran;
 }

@@ -25,6 +25,7 @@ class RunTask {
   virtual bool abandoned() const = 0;
   // Whether a run is expected to be short; see RunCost.
   virtual bool IsCheap() const = 0;
+  virtual bool IsTrivial() const = 0;
   // Decodes and checks the request. Once.
   virtual Result<RunRequest> Prepare() = 0;
   // Told how long Prepare() and the run took, where it was run on its own.
@@ -33,26 +34,35 @@ class RunTask {
   virtual void Finish(Result<RunOutputs> ran) = 0;
 };
 
+// Where a task is run: on the thread that has it, among others by its servable's batcher, or on
+// the worker pool.
+enum class RunPlace { kHere, kBatch, kWorker };
+
+// The place for a task that an I/O thread, or the like, has.
+RunPlace PlaceOf(const RunTask& task);
+
 // Runs the task on the calling thread and gives its outcome, which is kDeadlineExceeded, without a
 // run, when its time is over.
 Result<RunOutputs> RunHere(RunTask& task);
 
-// Has the task run among others by its servable's batcher, which must be there. Finish() comes at
-// once or on another thread.
+// Has the task run by the batcher, which must be there. Finish() comes at once or on another
+// thread.
 void Enqueue(std::shared_ptr<RunTask> task);
 
-// Has a gRPC call's task run where it belongs: by the batcher, if its servable has one; on the
-// calling thread, an I/O thread, if the run is cheap; on the worker pool. `Task` is moved, to the
-// heap only when it has to wait.
+// Has the task of a gRPC call run where it belongs. `Task` is moved, to the heap only when it has
+// to wait.
 template <class Task>
 void Dispatch(Task task, WorkerPool& workers) {
-  if (task.servable().batcher() != nullptr) {
-    return Enqueue(std::make_shared<Task>(std::move(task)));
+  switch (PlaceOf(task)) {
+    case RunPlace::kHere:
+      return task.Finish(RunHere(task));
+    case RunPlace::kBatch:
+      return Enqueue(std::make_shared<Task>(std::move(task)));
+    case RunPlace::kWorker:
+      workers.Post([held = std::make_shared<Task>(std::move(task))] {
+        if (!held->abandoned()) held->Finish(RunHere(*held));
+      });
   }
-  if (task.IsCheap()) return task.Finish(RunHere(task));
-  workers.Post([held = std::make_shared<Task>(std::move(task))] {
-    if (!held->abandoned()) held->Finish(RunHere(*held));
-  });
 }
 
 }  // namespace fastserve

@@ -25,6 +25,7 @@ class WarmUpTask final : public RunTask {
   std::optional<Clock::time_point> deadline() const override { return std::nullopt; }
   bool abandoned() const override { return false; }
   bool IsCheap() const override { return job_.IsCheap(); }
+  bool IsTrivial() const override { return job_.IsTrivial(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
   void Finish(Result<RunOutputs> ran) override {
