@@ -43,10 +43,11 @@ ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t ve
   return {std::move(servable), std::move(future)};
 }
 
-void WarmUpServable(const ServableHandle& self, const std::string& method,
-                    std::string_view request) {
+void WarmUpServable(const ServableHandle& self, const std::string& method, std::string_view request,
+                    bool check_method_names) {
   const ByteBuffer bytes = ByteBuffer::Copy(request);
-  ThrowIfError(WarmUp(*ValueOrThrow(self.Get()), method, bytes));
+  ThrowIfError(
+      WarmUp(*ValueOrThrow(self.Get()), method, bytes, {.check_method_names = check_method_names}));
 }
 
 void RegisterBatching(py::module_& module) {
@@ -100,8 +101,8 @@ void RegisterRuntime(py::module_& module) {
                              [](const ServableHandle& self) {
                                return ToBytes(ValueOrThrow(self.Get())->signature_def_map());
                              })
-      .def("warm_up", &WarmUpServable, py::arg("method"), py::arg("request"),
-           py::call_guard<py::gil_scoped_release>(),
+      .def("warm_up", &WarmUpServable, py::arg("method"), py::arg("request"), py::kw_only(),
+           py::arg("check_method_names") = false, py::call_guard<py::gil_scoped_release>(),
            "Answers a serialized request as if a client had sent it.")
       .def("release", &ServableHandle::Release, py::call_guard<py::gil_scoped_release>(),
            "Gives up this handle's reference.")

@@ -109,7 +109,11 @@ void RegisterOptions(py::module_& module) {
           [](const ServerOptions& self) { return self.encoding == TensorEncoding::kTensorContent; },
           [](ServerOptions& self, bool value) {
             self.encoding = value ? TensorEncoding::kTensorContent : TensorEncoding::kTypedFields;
-          });
+          })
+      .def_property(
+          "check_method_names",
+          [](const ServerOptions& self) { return self.inference.check_method_names; },
+          [](ServerOptions& self, bool value) { self.inference.check_method_names = value; });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "serving/inference.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <set>
@@ -17,6 +18,7 @@ constexpr std::string_view kInputs = "inputs";
 constexpr std::string_view kClasses = "classes";
 constexpr std::string_view kScores = "scores";
 constexpr std::string_view kOutputs = "outputs";
+constexpr std::string_view kPredictMethod = "tensorflow/serving/predict";
 constexpr std::string_view kClassifyMethod = "tensorflow/serving/classify";
 constexpr std::string_view kRegressMethod = "tensorflow/serving/regress";
 
@@ -231,6 +233,16 @@ Result<InferenceResultView> ReadResult(const InferenceTask& task, const Places& 
 }
 
 }  // namespace
+
+Status CheckPredictMethodName(const Signature& signature, const InferenceOptions& options) {
+  if (!options.check_method_names) return {};
+  constexpr std::array kMethods = {kPredictMethod, kClassifyMethod, kRegressMethod};
+  if (std::ranges::find(kMethods, signature.method_name) != kMethods.end()) return {};
+  return Status::Internal(
+      "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+      "tensorflow/serving/classify, tensorflow/serving/regress}. Was: " +
+      signature.method_name);
+}
 
 Result<InferenceTask> MakeTask(const Servable& servable, InferenceMethod method,
                                std::string_view signature_name, const InferenceOptions& options) {

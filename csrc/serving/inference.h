@@ -20,10 +20,14 @@ namespace fastserve {
 enum class InferenceMethod { kClassify, kRegress };
 
 struct InferenceOptions {
-  // Whether a signature's own method_name must be that of the method
-  // (--enable_signature_method_name_check).
+  // Whether a signature's own method_name must be that of the method; a Predict takes any of the
+  // three (--enable_signature_method_name_check).
   bool check_method_names = false;
 };
+
+// Whether a Predict may use the signature: kInternal with upstream's text where not
+// (servables/tensorflow/predict_util.cc, VerifySignature).
+Status CheckPredictMethodName(const Signature& signature, const InferenceOptions& options);
 
 // One signature to evaluate: its only input takes the serialized Examples.
 struct InferenceTask {

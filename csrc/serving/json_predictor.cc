@@ -63,6 +63,7 @@ class JsonPredictor::Task : public RunTask {
 class JsonPredictor::PredictTask final : public Task {
  public:
   static Result<std::shared_ptr<Task>> Make(const Router& router, CompletionQueue& completions,
+                                            const InferenceOptions& options,
                                             const JsonPredictRequest& request,
                                             std::string_view body) {
     Result<PredictJson> json = PredictJson::Parse(body);
@@ -79,11 +80,12 @@ class JsonPredictor::PredictTask final : public Task {
     Context context{completions, request.token, request.deadline, std::move(*servable),
                     body.size()};
     return std::shared_ptr<Task>(
-        std::make_shared<PredictTask>(std::move(context), std::move(*json), *bound));
+        std::make_shared<PredictTask>(std::move(context), std::move(*json), *bound, options));
   }
 
-  PredictTask(Context context, PredictJson json, const BoundSignature& bound)
-      : Task(std::move(context)), json_(std::move(json)), bound_(bound) {}
+  PredictTask(Context context, PredictJson json, const BoundSignature& bound,
+              const InferenceOptions& options)
+      : Task(std::move(context)), json_(std::move(json)), bound_(bound), options_(options) {}
 
   bool IsCheap() const override { return bound_.cost.IsCheap(bytes()); }
   bool IsTrivial() const override { return bound_.cost.IsTrivial(bytes()); }
@@ -93,6 +95,7 @@ class JsonPredictor::PredictTask final : public Task {
   Result<RunRequest> Prepare() override {
     const Result<JsonInputs> parsed = json_.ToInputs(bound_.signature);
     if (!parsed.ok()) return parsed.status();
+    FASTSERVE_RETURN_IF_ERROR(CheckPredictMethodName(bound_.signature, options_));
     format_ = parsed->format;
     std::vector<std::pair<std::string_view, const HostTensor*>> inputs;
     for (const auto& [alias, tensor] : parsed->inputs) inputs.emplace_back(alias, &tensor);
@@ -112,6 +115,7 @@ class JsonPredictor::PredictTask final : public Task {
 
   const PredictJson json_;
   const BoundSignature& bound_;  // of the servable
+  const InferenceOptions options_;
   JsonFormat format_ = JsonFormat::kRow;
 };
 
@@ -163,7 +167,7 @@ class JsonPredictor::ExamplesTask final : public Task {
 Result<std::shared_ptr<JsonPredictor::Task>> JsonPredictor::MakeTask(
     const JsonPredictRequest& request, std::string_view body) const {
   if (request.method == JsonMethod::kPredict) {
-    return PredictTask::Make(router_, completions_, request, body);
+    return PredictTask::Make(router_, completions_, options_, request, body);
   }
   return ExamplesTask::Make(router_, completions_, options_, request, body);
 }

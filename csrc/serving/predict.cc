@@ -188,11 +188,11 @@ Result<ModelSpecView> PredictJob::model_spec() const {
   return request_.model_spec;
 }
 
-Status PredictJob::Bind(const Servable& servable) {
+Status PredictJob::Bind(const Servable& servable, const InferenceOptions& options) {
   const std::string_view name = request_.model_spec.signature_name;
   servable_ = &servable;
   bound_ = servable.FindSignature(name);
-  if (bound_ != nullptr) return {};
+  if (bound_ != nullptr) return CheckPredictMethodName(bound_->signature, options);
   return Status::FailedPrecondition("Serving signature key \"" +
                                     std::string(name.empty() ? "serving_default" : name) +
                                     "\" not found.");

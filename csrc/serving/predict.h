@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/tensor.h"
 #include "codec/predict_wire.h"
+#include "serving/inference.h"
 #include "serving/servable.h"
 #include "serving/session_run.h"
 
@@ -47,9 +48,10 @@ class PredictJob {
   Result<ModelSpecView> model_spec() const;
   ByteView message() const { return bytes_.view(); }
 
-  // Finds the signature; kFailedPrecondition with upstream's text when there is none. Must be
-  // called, and be OK, before what follows. `servable` need not be the one of model_spec().
-  Status Bind(const Servable& servable);
+  // Finds the signature; kFailedPrecondition with upstream's text when there is none, and as
+  // CheckPredictMethodName(). Must be called, and be OK, before what follows. `servable` need not
+  // be the one of model_spec().
+  Status Bind(const Servable& servable, const InferenceOptions& options);
   bool IsCheap() const { return bound_->cost.IsCheap(bytes_.size()); }
   bool IsTrivial() const { return bound_->cost.IsTrivial(bytes_.size()); }
   void RecordCost(std::chrono::nanoseconds elapsed) const {

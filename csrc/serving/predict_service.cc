@@ -35,7 +35,7 @@ void PredictService::Handle(CallPtr call, ByteBuffer bytes) {
   if (!job.ok()) return call->Finish(job.status());
   Result<ServablePtr> servable = FindServable(router_, *job);
   if (!servable.ok()) return call->Finish(servable.status());
-  if (Status status = job->Bind(**servable); !status.ok()) return call->Finish(status);
+  if (Status status = job->Bind(**servable, options_); !status.ok()) return call->Finish(status);
   Dispatch(PredictTask(tap_, std::move(call), std::move(*servable), std::move(*job)), workers_);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "codec/tensor_wire.h"
+#include "serving/inference.h"
 #include "serving/request_tap.h"
 #include "serving/routing.h"
 #include "serving/worker_pool.h"
@@ -14,8 +15,8 @@ namespace fastserve {
 class PredictService {
  public:
   PredictService(const Router& router, WorkerPool& workers, RequestTap& tap,
-                 TensorEncoding encoding)
-      : router_(router), workers_(workers), tap_(tap), encoding_(encoding) {}
+                 TensorEncoding encoding, const InferenceOptions& options)
+      : router_(router), workers_(workers), tap_(tap), encoding_(encoding), options_(options) {}
 
   // Adds the method to `server`; this object must outlive it.
   void Register(GrpcServer& server);
@@ -27,6 +28,7 @@ class PredictService {
   WorkerPool& workers_;
   RequestTap& tap_;
   const TensorEncoding encoding_;
+  const InferenceOptions options_;
 };
 
 }  // namespace fastserve

@@ -24,7 +24,7 @@ struct ServerOptions {
   int worker_threads = 1;
   // How Predict's answers carry tensors.
   TensorEncoding encoding = TensorEncoding::kTypedFields;
-  // How Classify, Regress and MultiInference take signatures, over gRPC and REST.
+  // How requests may use signatures, over gRPC and REST.
   InferenceOptions inference;
 };
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "serving/inference.h"
 #include "serving/predict.h"
 #include "serving/run_task.h"
 
@@ -50,24 +49,27 @@ Status Run(const Servable& servable, Job job) {
   return outcome.get();
 }
 
-Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes) {
+Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes,
+                     const InferenceOptions& options) {
   Result<PredictJob> job = PredictJob::Parse(bytes, TensorEncoding::kTypedFields);
   if (!job.ok()) return job.status();
-  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable));
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
   return Run(servable, std::move(*job));
 }
 
 template <InferenceRpc rpc>
-Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes) {
+Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes,
+                       const InferenceOptions& options) {
   Result<InferenceJob> job = InferenceJob::Parse(rpc, bytes);
   if (!job.ok()) return job.status();
-  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, {}));
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
   return Run(servable, std::move(*job));
 }
 
 struct Method {
   std::string_view name;
-  Status (*warm_up)(const Servable& servable, const ByteBuffer& request);
+  Status (*warm_up)(const Servable& servable, const ByteBuffer& request,
+                    const InferenceOptions& options);
 };
 constexpr Method kMethods[] = {
     {"predict", &WarmUpPredict},
@@ -78,9 +80,10 @@ constexpr Method kMethods[] = {
 
 }  // namespace
 
-Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffer& request) {
+Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffer& request,
+              const InferenceOptions& options) {
   for (const Method& known : kMethods) {
-    if (known.name == method) return known.warm_up(servable, request);
+    if (known.name == method) return known.warm_up(servable, request, options);
   }
   return Status::Unimplemented("no warm-up by method " + std::string(method));
 }

@@ -76,13 +76,13 @@ class Servable:
     @property
     def signature_def_map(self) -> bytes:
         """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
-    def warm_up(self, method: str, request: bytes) -> None:
+    def warm_up(self, method: str, request: bytes, *, check_method_names: bool = False) -> None:
         """Answers a serialized request as if a client had sent it, and drops the answer.
 
         `method` is "predict", "classify", "regress" or "multi_inference". The request's signature
-        counts, its model name and version do not; the servable need not be published. Without the
-        GIL, on this thread. Raises NativeError with what a client would have got; UNIMPLEMENTED for
-        other methods.
+        counts, its model name and version do not; the servable need not be published.
+        `check_method_names` is the server's option. Without the GIL, on this thread. Raises
+        NativeError with what a client would have got; UNIMPLEMENTED for other methods.
         """
     def release(self) -> None:
         """Gives up this handle's reference; memory is freed when requests in flight are done."""
@@ -129,6 +129,7 @@ class ServerOptions:
     worker_threads: int
     max_message_bytes: int
     outputs_as_tensor_content: bool
+    check_method_names: bool
     def __init__(self) -> None: ...
 
 class Server:

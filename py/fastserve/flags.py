@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastserve.config.models import TransitionPolicy
 from fastserve.config.server import ANY_PORT, MAX_GRPC_MESSAGE_BYTES
-from fastserve.errors import ConfigError
-
-_LOGGER = logging.getLogger(__name__)
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
@@ -51,6 +46,16 @@ def _port(text: str) -> int:
         raise ValueError("a port's number, or auto") from None
 
 
+_TYPE_NAMES: Mapping[Callable[[str], Any], str] = {
+    str: "string",
+    _boolean: "bool",
+    _integer: "integer",
+    _int32: "int32",
+    _number: "number",
+    _port: "port",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """One flag; `parse` raises ValueError with what it expects."""
@@ -67,6 +72,11 @@ class Flag:
     def is_boolean(self) -> bool:
         """Whether it may stand without a value."""
         return self.parse is _boolean
+
+    @property
+    def type_name(self) -> str:
+        """What it takes, in a word."""
+        return _TYPE_NAMES[self.parse]
 
 
 GROUPS: Mapping[str, tuple[Flag, ...]] = {
@@ -183,6 +193,13 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             MAX_GRPC_MESSAGE_BYTES,
             "longest message of a gRPC request",
         ),
+        Flag(
+            "use_alts_credentials",
+            _boolean,
+            False,
+            "refused when true: ALTS works among machines of Google's own only; --ssl_config_file "
+            "secures the port with TLS",
+        ),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),
     "Batching": (
@@ -207,7 +224,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "batched",
         ),
     ),
-    "Running": (
+    "TensorFlow": (
         Flag(
             "tensorflow_session_parallelism",
             _integer,
@@ -236,11 +253,48 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "take GPU memory as it is needed, not all at the start",
         ),
         Flag(
+            "mixed_precision",
+            str,
+            "",
+            "bfloat16: let oneDNN compute in bfloat16 where that keeps the accuracy, on CPUs with "
+            "instructions for it; another value only brings a warning",
+        ),
+        Flag(
+            "xla_cpu_compilation_enabled",
+            _boolean,
+            False,
+            "let XLA compile what a model marks for it (jit_compile=True); a request that needs "
+            "that fails otherwise. On CPU and GPU: TensorFlow has one switch for both",
+        ),
+        Flag(
+            "xla_gpu_compilation_enabled",
+            _boolean,
+            False,
+            "the same switch as --xla_cpu_compilation_enabled",
+        ),
+        Flag(
+            "platform_config_file",
+            str,
+            "",
+            "PlatformConfigMap in text format: how models are loaded, platform by platform. It "
+            "takes the place of the flags about sessions, tags, warm-up, batching and mixed "
+            "precision",
+        ),
+        Flag(
+            "thread_pool_factory_config_file",
+            str,
+            "",
+            "refused with TensorFlow Serving's error, since neither server is built with a factory "
+            "of thread pools; see --tensorflow_intra_op_parallelism",
+        ),
+        Flag(
             "custom_op_libraries",
             str,
             "",
             "shared libraries of custom operations, absolute paths joined by commas",
         ),
+    ),
+    "Requests": (
         Flag(
             "enable_request_capture",
             _boolean,
@@ -252,6 +306,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             _boolean,
             False,
             "answer gRPC Predict with tensor_content instead of typed fields",
+        ),
+        Flag(
+            "enable_signature_method_name_check",
+            _boolean,
+            False,
+            "refuse requests for a signature whose method_name is not that of the request",
         ),
         Flag("io_threads", _integer, 0, "threads that own connections; 0: one a CPU"),
         Flag("worker_threads", _integer, 0, "threads for long runs; 0: one a CPU"),
@@ -301,71 +361,24 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
     ),
 }
 
+REPLACED_BY_PLATFORM_CONFIG_FILE = (
+    "saved_model_tags",
+    "enable_model_warmup",
+    "num_request_iterations_for_warmup",
+    "tensorflow_session_parallelism",
+    "tensorflow_intra_op_parallelism",
+    "tensorflow_inter_op_parallelism",
+    "tensorflow_session_config_file",
+    "per_process_gpu_memory_fraction",
+    "mixed_precision",
+    "enable_batching",
+    "batching_parameters_file",
+    "enable_per_model_batching_parameters",
+)
+"""Flags that say what a --platform_config_file says too, which then counts alone."""
+
 COMMANDS: Mapping[str, str] = {
     "check-config": "what a server would make of a model config file",
     "warmup": "write a file of warm-up requests from live traffic",
 }
 """What the first word may ask for instead of serving: modules of fastserve.commands."""
-
-_FLAGS: Mapping[str, Flag] = {
-    name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)
-}
-
-
-def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """Returns every flag's value by its name. The last of repeated flags counts.
-
-    Takes `--flag=value` and `--flag value`; a boolean is never followed by its value. Warns of
-    flags that have no effect. Raises ConfigError.
-    """
-    values = {flag.name: flag.default for flag in _FLAGS.values()}
-    inert: set[str] = set()
-    rest = iter(arguments)
-    for argument in rest:
-        word, has_value, text = argument.partition("=")
-        flag = _find(word, argument)
-        if flag.inert:
-            inert.add(flag.name)
-        if not has_value:
-            text = "true" if flag.is_boolean else _following(word, rest)
-        try:
-            values[flag.name] = flag.parse(text)
-        except ValueError as expected:
-            raise ConfigError(
-                f"Couldn't interpret value {text} for flag {word[2:]}: it must be {expected}"
-            ) from None
-    for name in sorted(inert):
-        _LOGGER.warning("--%s has no effect: %s", name, _FLAGS[name].help)
-    return values
-
-
-def _following(word: str, rest: Iterable[str]) -> str:
-    for text in rest:
-        return text
-    raise ConfigError(f"{word} needs a value, as {word}=VALUE")
-
-
-def _find(word: str, argument: str) -> Flag:
-    if not word.startswith("--"):
-        raise ConfigError(f"unknown argument: {argument} (flags begin with --; see --help)")
-    if (flag := _FLAGS.get(word[2:])) is not None:
-        return flag
-    near = difflib.get_close_matches(word[2:], _FLAGS, n=1)
-    hint = f"did you mean --{near[0]}?" if near else "see --help"
-    raise ConfigError(f"unknown argument: {argument} ({hint})")
-
-
-def help_text() -> str:
-    """Returns what --help prints."""
-    lines = ["usage: python -m fastserve [--flag=value ...]"]
-    lines += [f"       python -m fastserve {name} ...    {what}" for name, what in COMMANDS.items()]
-    lines.append("")
-    for title, flags in GROUPS.items():
-        lines.append(f"{title}:")
-        for flag in flags:
-            names = " = ".join(f"--{name}" for name in (flag.name, *flag.aliases))
-            default = str(flag.default).lower() if flag.is_boolean else flag.default
-            shown = f" (default {default})" if default != "" else ""
-            lines.append(f"  {names}\n      {flag.help}{shown}")
-        lines.append("")
-    return "\n".join(lines)

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -33,7 +32,7 @@ from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.batching import Batcher
 from fastserve.servables.loader import SavedModelLoader
-from fastserve.servables.runtime import load_op_libraries
+from fastserve.servables.runtime import enable_xla, load_op_libraries
 from fastserve.services import model_service, prediction_service, request_capture
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
@@ -49,11 +48,6 @@ def serve(config: ServerConfig) -> int:
 
     Threads that still load or run a model may be left behind: the caller ends the process.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
-    )
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(ModelServer(config).run())
@@ -69,14 +63,16 @@ class ModelServer:
         self._io_threads = config.io_threads or cpus
         self._worker_threads = config.worker_threads or cpus
         self._native = _native.Server(self._native_options())
-        self._batcher = Batcher(config.batching) if config.batching else None
+        self._batchers = {
+            name: Batcher(platform.batching)
+            for name, platform in config.platforms.items()
+            if platform.batching is not None
+        }
         self._manager = ModelManager(
-            SavedModelLoader(
-                tags=config.load.tags,
-                session=config.session,
-                warmup=config.warmup,
-                batcher=self._batcher,
-            ),
+            {
+                name: SavedModelLoader(platform, self._batchers.get(name))
+                for name, platform in config.platforms.items()
+            },
             self._publish,
             config=config.load,
             scheduler=ThreadScheduler(
@@ -95,7 +91,7 @@ class ModelServer:
             self._source,
             allow_unavailable_labels=config.allow_unavailable_labels,
         )
-        self._file_config = protos.ModelServerConfig()
+        self._file_config = config.model_config
         self._config_file = ConfigFileWatcher(
             self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
@@ -107,10 +103,10 @@ class ModelServer:
     async def run(self) -> int:
         """Binds, loads, serves until told to stop, and drains. Returns the exit status.
 
-        Raises ServingError when the configuration or a library cannot be read, a port cannot be
-        had, or, with a strict start, a model does not become available.
+        Raises ServingError when a library cannot be read, a port cannot be had, or, with a strict
+        start, a model does not become available.
         """
-        models = self._read_config_file() if self._config.model_config_file else self._config.models
+        models = self._config.models
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
@@ -118,6 +114,8 @@ class ModelServer:
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
         if self._config.model_config_file:
             loop.add_signal_handler(signal.SIGHUP, self._config_file.reload_now)
+        if self._config.xla:
+            enable_xla()
         if libraries := self._config.custom_op_libraries:
             await loop.run_in_executor(None, load_op_libraries, libraries)
         self._reloader.start(models)
@@ -139,6 +137,7 @@ class ModelServer:
         options.io_threads = self._io_threads
         options.worker_threads = self._worker_threads
         options.outputs_as_tensor_content = self._config.outputs_as_tensor_content
+        options.check_method_names = self._config.check_method_names
         return options
 
     def _mount_services(self) -> None:
@@ -173,6 +172,8 @@ class ModelServer:
         return models_from_proto(
             config,
             transitions=self._config.transitions,
+            platforms=self._config.platforms,
+            present_platforms=self._manager.platforms(),
             allow_unavailable_labels=self._config.allow_unavailable_labels,
         )
 
@@ -235,11 +236,11 @@ class ModelServer:
 
     def _shut_down(self, grace_s: float) -> bool:
         """Ends the data plane; True when nothing was cut off. Blocks."""
-        if self._batcher is not None:
-            self._batcher.stop_waiting()
+        for batcher in self._batchers.values():
+            batcher.stop_waiting()
         finished = self._native.shutdown(grace_s)
-        if self._batcher is not None:
-            self._batcher.stop()
+        for batcher in self._batchers.values():
+            batcher.stop()
         return finished
 
 

@@ -208,6 +208,17 @@ class Slow(tf.Module):  # type: ignore[misc]
         return {"serving_default": serve}
 
 
+class Compiled(tf.Module):  # type: ignore[misc]
+    """y = 2 x + 1, which XLA has to compile."""
+
+    def signatures(self) -> Signatures:
+        @tf.function(input_signature=[spec("x", [None])], jit_compile=True)  # type: ignore[misc]
+        def serve(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": 2.0 * x + 1.0}
+
+        return {"serving_default": serve}
+
+
 MODELS: Mapping[str, Callable[[], tf.Module]] = {
     "half_plus_two/1": lambda: HalfPlus(2.0),
     "half_plus_two/2": lambda: HalfPlus(3.0),
@@ -218,6 +229,7 @@ MODELS: Mapping[str, Callable[[], tf.Module]] = {
     "multi/1": Multi,
     "rows/1": Rows,
     "slow/1": Slow,
+    "compiled/1": Compiled,
 }
 
 

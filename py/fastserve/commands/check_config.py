@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fastserve.config.model_config_file import models_from_proto, read_model_config_file
-from fastserve.config.models import AllPolicy, ModelConfig, SpecificPolicy, Transitions
+from fastserve.config.models import (
+    TENSORFLOW_PLATFORM,
+    AllPolicy,
+    ModelConfig,
+    SpecificPolicy,
+    Transitions,
+)
+from fastserve.config.platform_config_file import read_platform_config_file
+from fastserve.config.server import WarmupConfig
 from fastserve.errors import ServingError
 from fastserve.sources.versions import find_versions, is_complete, list_names, select_versions
 
@@ -21,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
         models = models_from_proto(
             read_model_config_file(options.file),
             transitions=Transitions(),
+            platforms=_platforms(options.platform_config_file),
             allow_unavailable_labels=options.allow_version_labels_for_unavailable_models,
         )
     except ServingError as error:
@@ -44,7 +53,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="as the server's flag",
     )
+    parser.add_argument(
+        "--platform_config_file", default="", metavar="PATH", help="as the server's flag"
+    )
     return parser
+
+
+def _platforms(path: str) -> Collection[str]:
+    """Returns the names of the server's platforms."""
+    if not path:
+        return (TENSORFLOW_PLATFORM,)
+    return read_platform_config_file(path, gpu_memory_growth=False, warmup=WarmupConfig())
 
 
 def _described(model: ModelConfig) -> list[str]:

@@ -10,6 +10,9 @@ from typing import TypeAlias
 
 from fastserve.errors import ConfigError
 
+TENSORFLOW_PLATFORM = "tensorflow"
+"""The platform of a model that flags name, and the only one without a platform config file."""
+
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -92,6 +95,8 @@ class ModelConfig:
     name: str
     base_path: str
     """Absolute path of the directory that holds one directory a version."""
+    platform: str = TENSORFLOW_PLATFORM
+    """Which of the server's PlatformConfigs it is loaded by."""
     version_policy: VersionPolicy = field(default_factory=LatestPolicy)
     version_labels: Mapping[str, int] = field(default_factory=dict)
     """Label -> version."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fastserve.config.models import ModelConfig, TransitionPolicy
+from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, TransitionPolicy
 from fastserve.config.server import LoadConfig
 from fastserve.errors import CANCELLED, FAILED_PRECONDITION, INTERNAL, NOT_FOUND, ServingError
 from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
@@ -100,6 +100,7 @@ class _Model:
     unseen: bool = False
     """Named by the configuration, but the source has not told yet what there is."""
     transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
+    platform: str = TENSORFLOW_PLATFORM
     aspired: Mapping[int, str] = field(default_factory=dict)
     """Version -> path, as last wanted."""
     source_error: ServingError | None = None
@@ -142,14 +143,17 @@ class ModelManager:
 
     def __init__(
         self,
-        loader: Loader,
+        loaders: Mapping[str, Loader],
         publish: Callable[[RoutingTable], None],
         *,
         config: LoadConfig,
         scheduler: Scheduler,
     ) -> None:
-        """`publish` makes a table the one in force; it is called with the manager's lock held."""
-        self._loader = loader
+        """`loaders`: by the platform of the models that they load.
+
+        `publish` makes a table the one in force; it is called with the manager's lock held.
+        """
+        self._loaders = loaders
         self._publish = publish
         self._config = config
         self._scheduler = scheduler
@@ -181,6 +185,11 @@ class ModelManager:
                             " which is not currently available for inference",
                         )
 
+    def platforms(self) -> Mapping[str, str]:
+        """Returns the platform of each model that the configuration in force names."""
+        with self._lock:
+            return {name: m.platform for name, m in self._models.items() if m.configured}
+
     def configure(self, models: Iterable[ModelConfig]) -> Sequence[str]:
         """Takes in a whole new configuration; returns the models that were not in the last one.
 
@@ -194,6 +203,7 @@ class ModelManager:
                 model.unseen = model.unseen or not model.configured
                 model.configured = True
                 model.transition = config.transition
+                model.platform = config.platform
             for name in self._models.keys() - configs.keys():
                 self._models[name].configured = self._models[name].unseen = False
             self._labels = {
@@ -379,7 +389,8 @@ class ModelManager:
     def _run_load(self, version: _Version) -> None:
         """The body of a loading thread."""
         try:
-            servable = self._loader.load(version.model, version.version, version.path)
+            loader = self._loaders[self._models[version.model].platform]
+            servable = loader.load(version.model, version.version, version.path)
         except ServingError as error:
             failure = error
         except Exception as error:  # A fault of ours must not leave the version LOADING for ever.

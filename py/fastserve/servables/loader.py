@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fastserve import _native
-from fastserve.config.server import SessionConfig, WarmupConfig
+from fastserve.config.server import PlatformConfig
 from fastserve.errors import ServingError
 from fastserve.servables.batching import Batcher
 from fastserve.servables.runtime import load_runtime
@@ -48,20 +48,12 @@ class Loader(Protocol):
 
 
 class SavedModelLoader:
-    """Loads SavedModels into TensorFlow."""
+    """Loads SavedModels of one platform into TensorFlow."""
 
-    def __init__(
-        self,
-        *,
-        tags: tuple[str, ...],
-        session: SessionConfig,
-        warmup: WarmupConfig,
-        batcher: Batcher | None = None,
-    ) -> None:
-        self._tags = tags
-        self._warmup = warmup
+    def __init__(self, config: PlatformConfig, batcher: Batcher | None = None) -> None:
+        """`batcher`: what its `batching` stands for."""
+        self._config = config
         self._batcher = batcher
-        self._config_proto = session.config_proto()
 
     def load(self, name: str, version: int, path: str) -> _native.Servable:
         """Loads one and warms it up; TensorFlow's library before the first. Raises ServingError."""
@@ -73,14 +65,14 @@ class SavedModelLoader:
                 name=name,
                 version=version,
                 path=path,
-                tags=self._tags,
-                config_proto=self._config_proto,
+                tags=self._config.tags,
+                config_proto=self._config.config_proto,
                 batching=batching,
             )
         except _native.NativeError as error:
             raise ServingError(error.code, error.message) from error
         try:
-            warm_up(servable, path, self._warmup)
+            warm_up(servable, path, self._config.warmup)
         except BaseException:
             servable.release()
             raise

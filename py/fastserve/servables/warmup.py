@@ -56,11 +56,11 @@ def warm_up(servable: _native.Servable, version_dir: str, config: WarmupConfig) 
         return
     path = requests_path(version_dir)
     if path.exists():
-        _run_file(servable, path, config.iterations)
+        _run_file(servable, path, config)
         return
     _LOGGER.info("No warmup data file found at %s", path)
     if config.synthetic:
-        _run_synthetic(servable, config.iterations)
+        _run_synthetic(servable, config)
 
 
 def write_warmup_file(path: str | Path, requests: Iterable[bytes]) -> int:
@@ -92,12 +92,12 @@ def _as_records(requests: Iterable[bytes]) -> Iterator[bytes]:
         yield log.SerializeToString()
 
 
-def _run_file(servable: _native.Servable, path: Path, iterations: int) -> None:
-    """Runs the requests of a file, each `iterations` times in a row."""
+def _run_file(servable: _native.Servable, path: Path, config: WarmupConfig) -> None:
+    """Runs the requests of a file, each of them several times in a row."""
     _LOGGER.info("Starting to read warmup data for model at %s", path)
     count = 0
     for count, record in enumerate(_read(path), 1):
-        _run_record(servable, record, path, iterations)
+        _run_record(servable, record, path, config)
         if count > MAX_RECORDS:
             raise ServingError(
                 INVALID_ARGUMENT,
@@ -123,7 +123,9 @@ def _read(path: Path) -> Iterator[bytes]:
         raise ServingError(code, f"{path}; {error.strerror}") from error
 
 
-def _run_record(servable: _native.Servable, record: bytes, path: Path, iterations: int) -> None:
+def _run_record(
+    servable: _native.Servable, record: bytes, path: Path, config: WarmupConfig
+) -> None:
     log = protos.PredictionLog()
     if not _parse(log, record):
         text = record.decode(errors="backslashreplace")
@@ -135,11 +137,10 @@ def _run_record(servable: _native.Servable, record: bytes, path: Path, iteration
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")
     request = getattr(log, kind).request.SerializeToString()
-    for _ in range(iterations):
-        _run(servable, _METHODS[kind], request)
+    _run(servable, _METHODS[kind], request, config)
 
 
-def _run_synthetic(servable: _native.Servable, iterations: int) -> None:
+def _run_synthetic(servable: _native.Servable, config: WarmupConfig) -> None:
     """Runs one made-up request for each signature that takes one."""
     signatures = protos.SignatureDefMap.FromString(servable.signature_def_map).signature_def
     for name in sorted(signatures):
@@ -147,8 +148,7 @@ def _run_synthetic(servable: _native.Servable, iterations: int) -> None:
         if request is None:
             continue
         try:
-            for _ in range(iterations):
-                _run(servable, "predict", request)
+            _run(servable, "predict", request, config)
         except ServingError as error:
             _LOGGER.info(
                 "Signature %s of {name: %s version: %d} fails for a made-up warm-up request: %s",
@@ -177,9 +177,10 @@ def _synthetic_request(name: str, signature: Any) -> bytes | None:
     return bytes(request.SerializeToString())
 
 
-def _run(servable: _native.Servable, method: str, request: bytes) -> None:
+def _run(servable: _native.Servable, method: str, request: bytes, config: WarmupConfig) -> None:
     try:
-        servable.warm_up(method, request)
+        for _ in range(config.iterations):
+            servable.warm_up(method, request, check_method_names=config.check_method_names)
     except _native.NativeError as error:
         raise ServingError(error.code, error.message) from error
 

@@ -176,6 +176,39 @@ def test_what_cannot_be_served_is_refused(entries: list[str], message: str) -> N
     assert refusal(*entries) == message
 
 
+def platform_models(*platforms: str, present: Mapping[str, str] | None = None) -> list[str]:
+    """The platforms of models 0, 1, ... where the server has `a` and `b`."""
+    listed = [
+        entry(name=str(i), platform=f"model_platform: '{platform}'")
+        for i, platform in enumerate(platforms)
+    ]
+    made = models_from_proto(
+        config(*listed),
+        transitions=Transitions(),
+        platforms=("a", "b"),
+        present_platforms=present,
+    )
+    return [model.platform for model in made]
+
+
+def test_model_may_be_of_any_platform_that_the_server_has() -> None:
+    assert platform_models("a", "b", "a") == ["a", "b", "a"]
+    with pytest.raises(ServingError, match="Model 1 requests unsupported platform tensorflow"):
+        platform_models("a", "tensorflow")
+
+
+def test_platform_of_a_model_may_not_change() -> None:
+    assert platform_models("a", "b", present={"0": "a", "2": "b"}) == ["a", "b"]
+    for new in ("b", "none"):  # Told before that the new one is not there.
+        with pytest.raises(ServingError) as caught:
+            platform_models("c", new, present={"1": "a"})
+        assert (caught.value.code, caught.value.message) == (
+            INVALID_ARGUMENT,
+            "Illegal to change a model's platform. For model 1 platform was a and new platform "
+            f"requested is {new}",
+        )
+
+
 def test_model_type_tensorflow_is_the_platform_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from fastserve.config.models import TransitionPolicy
+from fastserve.config.models import TENSORFLOW_PLATFORM, TransitionPolicy
 from fastserve.config.server import LoadConfig
 from fastserve.errors import (
     CANCELLED,
@@ -374,7 +374,9 @@ def test_slow_load_does_not_hold_up_another_one() -> None:
 
     config = LoadConfig(max_retries=0)
     scheduler = ThreadScheduler(load_threads=2)
-    manager = ModelManager(SlowFirst(), publish, config=config, scheduler=scheduler)
+    manager = ModelManager(
+        {TENSORFLOW_PLATFORM: SlowFirst()}, publish, config=config, scheduler=scheduler
+    )
     manager.configure([model("m")])
     manager.set_aspired("m", {1: "/m/1", 2: "/m/2"})
     manager.set_source_error("m", None)
