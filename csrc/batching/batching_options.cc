@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace fastserve {
 
@@ -56,6 +57,15 @@ int64_t BatchingOptions::PaddedSize(int64_t rows) const {
   const auto fitting =
       std::lower_bound(allowed_batch_sizes.begin(), allowed_batch_sizes.end(), rows);
   return fitting == allowed_batch_sizes.end() ? rows : *fitting;
+}
+
+BatchPolicy::BatchPolicy(BatchingOptions options)
+    : options_(std::make_shared<const BatchingOptions>(std::move(options))) {}
+
+Status BatchPolicy::Set(BatchingOptions options) {
+  FASTSERVE_RETURN_IF_ERROR(options.Validate());
+  options_.store(std::make_shared<const BatchingOptions>(std::move(options)));
+  return {};
 }
 
 }  // namespace fastserve

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/status.h"
@@ -35,6 +37,21 @@ struct BatchingOptions {
   int64_t execution_size() const;
   // The size that a batch of so many rows is run with; `rows` itself where no allowed size fits.
   int64_t PaddedSize(int64_t rows) const;
+};
+
+// Options that may be changed while requests are batched by them. Any thread.
+class BatchPolicy {
+ public:
+  // REQUIRES: options.Validate().ok()
+  explicit BatchPolicy(BatchingOptions options);
+
+  // What holds for requests that come from now on; the same object until the next Set().
+  std::shared_ptr<const BatchingOptions> Get() const { return options_.load(); }
+  // As BatchingOptions::Validate(); on failure nothing changes.
+  Status Set(BatchingOptions options);
+
+ private:
+  std::atomic<std::shared_ptr<const BatchingOptions>> options_;
 };
 
 }  // namespace fastserve

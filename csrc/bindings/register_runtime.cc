@@ -21,8 +21,8 @@ void LoadLibrary(const Runtime& runtime, const std::string& path) {
   ThrowIfError(LoadOpLibrary(*runtime.api, path));
 }
 
-// Options and the scheduler whose threads run the batches.
-using BatchingArgument = std::pair<BatchingOptions, std::shared_ptr<BatchScheduler>>;
+// Rules, and the scheduler whose threads run the batches.
+using BatchingArgument = std::pair<std::shared_ptr<BatchPolicy>, std::shared_ptr<BatchScheduler>>;
 
 std::optional<Batching> ToBatching(std::optional<BatchingArgument> argument) {
   if (!argument) return std::nullopt;
@@ -65,6 +65,19 @@ void RegisterBatching(py::module_& module) {
       .def_readwrite("pad_variable_length_inputs", &BatchingOptions::pad_variable_length_inputs)
       .def_readwrite("enable_large_batch_splitting", &BatchingOptions::enable_large_batch_splitting)
       .def_readwrite("max_execution_batch_size", &BatchingOptions::max_execution_batch_size);
+
+  py::class_<BatchPolicy, std::shared_ptr<BatchPolicy>>(module, "BatchPolicy")
+      .def(py::init([](const BatchingOptions& options) {
+             ThrowIfError(options.Validate());
+             return std::make_shared<BatchPolicy>(options);
+           }),
+           py::arg("options"))
+      .def(
+          "set",
+          [](BatchPolicy& self, const BatchingOptions& options) {
+            ThrowIfError(self.Set(options));
+          },
+          py::arg("options"), "Changes the options for requests that come from now on.");
 
   py::class_<BatchScheduler, std::shared_ptr<BatchScheduler>>(module, "BatchScheduler")
       .def(py::init<int, const std::string&>(), py::arg("threads"), py::arg("name"))

@@ -89,9 +89,11 @@ bool Batcher::KeyLess::operator()(const std::pair<Places, Places>& a,
 // A client's request in a queue: inputs in the order of the queue's feeds.
 class Batcher::Request final : public BatchTask {
  public:
-  Request(BatchKind kind, int64_t rows, std::vector<HostTensor> sorted_inputs,
-          std::vector<size_t> wanted_outputs, std::shared_ptr<RunTask> task)
+  Request(std::shared_ptr<const Queue> queue, BatchKind kind, int64_t rows,
+          std::vector<HostTensor> sorted_inputs, std::vector<size_t> wanted_outputs,
+          std::shared_ptr<RunTask> task)
       : BatchTask(std::move(kind), rows, task->deadline()),
+        queue_(std::move(queue)),
         inputs_(std::move(sorted_inputs)),
         wanted_(std::move(wanted_outputs)),
         task_(std::move(task)) {}
@@ -128,6 +130,7 @@ class Batcher::Request final : public BatchTask {
     return Join(std::move(outputs));
   }
 
+  const std::shared_ptr<const Queue> queue_;
   const std::vector<HostTensor> inputs_;
   const std::vector<size_t> wanted_;  // by index of the queue's fetches
   const std::shared_ptr<RunTask> task_;
@@ -136,18 +139,19 @@ class Batcher::Request final : public BatchTask {
 };
 
 Batcher::Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
-                 BatchingOptions options)
-    : session_(session), scheduler_(std::move(scheduler)), options_(std::move(options)) {}
+                 std::shared_ptr<const BatchPolicy> policy)
+    : session_(session), scheduler_(std::move(scheduler)), policy_(std::move(policy)) {}
 
 bool Batcher::RunsAlone() const {
-  return options_.batch_timeout.count() == 0 && options_.allowed_batch_sizes.empty() &&
-         !options_.enable_large_batch_splitting;
+  const auto options = policy_->Get();
+  return options->batch_timeout.count() == 0 && options->allowed_batch_sizes.empty() &&
+         !options->enable_large_batch_splitting;
 }
 
 Result<RunOutputs> Batcher::RunAlone(const RunRequest& request) const {
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
-  FASTSERVE_RETURN_IF_ERROR(options_.CheckTaskSize(*rows));
+  FASTSERVE_RETURN_IF_ERROR(policy_->Get()->CheckTaskSize(*rows));
   Result<RunOutputs> ran = RunNow(session_, request);
   if (!ran.ok()) return ran;
   FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, *rows));
@@ -161,21 +165,22 @@ void Batcher::Submit(RunRequest request, std::shared_ptr<RunTask> task) const {
 Status Batcher::Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& task) const {
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
-  Queue& queue = QueueOf(request);
+  std::shared_ptr<Queue> queue = QueueOf(request);
   std::vector<HostTensor> inputs;
-  inputs.reserve(queue.feeds.size());
-  for (const TF_Output& feed : queue.feeds) {
+  inputs.reserve(queue->feeds.size());
+  for (const TF_Output& feed : queue->feeds) {
     inputs.push_back(std::move(request.inputs[IndexOf(feed, request.feeds)]));
   }
   std::vector<size_t> wanted;
   wanted.reserve(request.fetches.size());
-  for (const TF_Output& fetch : request.fetches) wanted.push_back(IndexOf(fetch, queue.fetches));
-  BatchKind kind = KindOf(inputs, options_.pad_variable_length_inputs);
-  return queue.batches->Add(std::make_shared<Request>(std::move(kind), *rows, std::move(inputs),
-                                                      std::move(wanted), task));
+  for (const TF_Output& fetch : request.fetches) wanted.push_back(IndexOf(fetch, queue->fetches));
+  BatchKind kind = KindOf(inputs, queue->options->pad_variable_length_inputs);
+  ScheduledQueue& batches = *queue->batches;
+  return batches.Add(std::make_shared<Request>(std::move(queue), std::move(kind), *rows,
+                                               std::move(inputs), std::move(wanted), task));
 }
 
-Batcher::Queue& Batcher::QueueOf(const RunRequest& request) const {
+std::shared_ptr<Batcher::Queue> Batcher::QueueOf(const RunRequest& request) const {
   const auto distinct = [](std::span<const TF_Output> places) {
     Places sorted(places.begin(), places.end());
     std::sort(sorted.begin(), sorted.end(), PlaceLess());
@@ -183,16 +188,22 @@ Batcher::Queue& Batcher::QueueOf(const RunRequest& request) const {
     return sorted;
   };
   std::pair key(distinct(request.feeds), distinct(request.fetches));
+  std::shared_ptr<const BatchingOptions> options = policy_->Get();
   const std::lock_guard lock(mutex_);
-  const auto [entry, is_new] = queues_.try_emplace(std::move(key));
-  Queue& queue = entry->second;
-  if (is_new) {
-    for (const TF_Output& feed : request.feeds) AddOnce(feed, queue.feeds);
-    for (const TF_Output& fetch : request.fetches) AddOnce(fetch, queue.fetches);
-    // The requests of a batch keep their servable, and so this, alive.
-    queue.batches = std::make_unique<ScheduledQueue>(
-        scheduler_, options_, [this, &queue](const Batch& batch) { Run(queue, batch); });
-  }
+  std::shared_ptr<Queue>& queue = queues_[std::move(key)];
+  if (queue == nullptr || queue->options != options) queue = MakeQueue(request, options);
+  return queue;
+}
+
+std::shared_ptr<Batcher::Queue> Batcher::MakeQueue(
+    const RunRequest& request, std::shared_ptr<const BatchingOptions> options) const {
+  auto queue = std::make_shared<Queue>();
+  for (const TF_Output& feed : request.feeds) AddOnce(feed, queue->feeds);
+  for (const TF_Output& fetch : request.fetches) AddOnce(fetch, queue->fetches);
+  // The requests of a batch keep their queue alive, and their servable, and so this.
+  queue->batches = std::make_unique<ScheduledQueue>(
+      scheduler_, *options, [this, raw = queue.get()](const Batch& batch) { Run(*raw, batch); });
+  queue->options = std::move(options);
   return queue;
 }
 
@@ -228,7 +239,7 @@ Result<RunOutputs> Batcher::RunBatch(const Queue& queue, const Batch& batch, int
 
 void Batcher::Run(const Queue& queue, const Batch& batch) const {
   // Without a row there is none to pad with.
-  const int64_t padded = batch.rows == 0 ? 0 : options_.PaddedSize(batch.rows);
+  const int64_t padded = batch.rows == 0 ? 0 : queue.options->PaddedSize(batch.rows);
   const Result<RunOutputs> outputs = RunBatch(queue, batch, padded);
   int64_t begin = 0;
   for (const BatchPiece& piece : batch.pieces) {

@@ -20,7 +20,7 @@ class Batcher {
  public:
   // `session` must outlive this and every request.
   Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
-          BatchingOptions options);
+          std::shared_ptr<const BatchPolicy> policy);
 
   // Whether a request need not wait, by the options, so that there is no harm in RunAlone().
   bool RunsAlone() const;
@@ -38,8 +38,10 @@ class Batcher {
   struct KeyLess {
     bool operator()(const std::pair<Places, Places>& a, const std::pair<Places, Places>& b) const;
   };
-  // The requests that feed and fetch these, in the order of the first one's.
+  // The requests that feed and fetch these, in the order of the first one's. Owned by those that
+  // wait in it, too: one with other options may take its place.
   struct Queue {
+    std::shared_ptr<const BatchingOptions> options;
     Places feeds;
     Places fetches;
     std::unique_ptr<ScheduledQueue> batches;
@@ -47,16 +49,18 @@ class Batcher {
   class Request;
 
   Status Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& task) const;
-  Queue& QueueOf(const RunRequest& request) const;
+  std::shared_ptr<Queue> QueueOf(const RunRequest& request) const;
+  std::shared_ptr<Queue> MakeQueue(const RunRequest& request,
+                                   std::shared_ptr<const BatchingOptions> options) const;
   void Run(const Queue& queue, const Batch& batch) const;
   Result<RunOutputs> RunBatch(const Queue& queue, const Batch& batch, int64_t padded) const;
 
   const Session& session_;
   const std::shared_ptr<BatchScheduler> scheduler_;
-  const BatchingOptions options_;
+  const std::shared_ptr<const BatchPolicy> policy_;
   mutable std::mutex mutex_;
   // By the sets of feeds and fetches, each sorted and without repetition.
-  mutable std::map<std::pair<Places, Places>, Queue, KeyLess> queues_;
+  mutable std::map<std::pair<Places, Places>, std::shared_ptr<Queue>, KeyLess> queues_;
 };
 
 }  // namespace fastserve

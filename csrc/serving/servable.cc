@@ -43,7 +43,6 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
                                    const SavedModelOptions& options,
                                    std::optional<Batching> batching,
                                    std::function<void()> on_unloaded) {
-  if (batching) FASTSERVE_RETURN_IF_ERROR(batching->options.Validate());
   Result<std::unique_ptr<Session>> session = Session::LoadSavedModel(api, options);
   if (!session.ok()) return session.status();
   Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
@@ -53,7 +52,7 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
       new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
   if (batching) {
     servable->batcher_ = std::make_unique<Batcher>(
-        servable->session(), std::move(batching->scheduler), std::move(batching->options));
+        servable->session(), std::move(batching->scheduler), std::move(batching->policy));
   }
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
     Reaper::Instance().Bury([dead, on_unloaded] {

@@ -31,7 +31,7 @@ class Batcher;
 
 // How a servable's requests are batched, and the threads that run the batches.
 struct Batching {
-  BatchingOptions options;
+  std::shared_ptr<const BatchPolicy> policy;
   std::shared_ptr<BatchScheduler> scheduler;
 };
 
@@ -40,8 +40,8 @@ struct Batching {
 // then freed on the reaper's thread.
 class Servable {
  public:
-  // Blocks until the model can run. Without `batching` each request is run on its own;
-  // kInvalidArgument for batching options that make no sense. `on_unloaded` is called on the
+  // Blocks until the model can run. Without `batching` each request is run on its own.
+  // `on_unloaded` is called on the
   // reaper's thread once the session has been freed and its memory given back; null = nobody wants
   // to know.
   static Result<std::shared_ptr<const Servable>> Load(const TfApi& api, std::string name,

@@ -48,6 +48,14 @@ class BatchingOptions:
     max_execution_batch_size: int
     def __init__(self) -> None: ...
 
+class BatchPolicy:
+    """Options that may be changed while requests are batched by them. Any thread."""
+
+    def __init__(self, options: BatchingOptions) -> None:
+        """Raises NativeError (INVALID_ARGUMENT) for options that make no sense."""
+    def set(self, options: BatchingOptions) -> None:
+        """Changes them for requests that come from now on. Raises as the constructor."""
+
 class Servable:
     """One loaded version of one model. Python's handle is one reference among many."""
 
@@ -60,14 +68,13 @@ class Servable:
         path: str,
         tags: Sequence[str],
         config_proto: bytes = b"",
-        batching: tuple[BatchingOptions, BatchScheduler] | None = None,
+        batching: tuple[BatchPolicy, BatchScheduler] | None = None,
     ) -> Servable:
         """Loads the SavedModel in the version directory `path`.
 
         Blocks, without the GIL, until it can run. `config_proto` is a serialized
         tensorflow.ConfigProto. Without `batching` each request is run on its own. Raises
-        NativeError with TensorFlow's text, and INVALID_ARGUMENT for batching options that make no
-        sense.
+        NativeError with TensorFlow's text.
         """
     @property
     def name(self) -> str: ...

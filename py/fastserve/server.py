@@ -178,6 +178,8 @@ class ModelServer:
         )
 
     def _read_config_file(self) -> Sequence[ModelConfig]:
+        for batcher in self._batchers.values():
+            batcher.reload()
         config = read_model_config_file(self._config.model_config_file)
         check_transition(self._file_config, config)
         models = self._models_of(config)

@@ -1,5 +1,6 @@
 """Batching over the wire. Where batches must be certain ones, they wait until they are full."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from support import rest
 from support.grpc_client import SECONDS, Client, failure, predict_request
-from support.layout import publish
+from support.layout import publish, write_whole
 from support.server import ServerProcess, StartServer, run_to_end
 from support.waiting import wait_until
 
@@ -314,6 +315,31 @@ def test_parameters_that_make_no_sense_fail_the_load_of_their_model_alone(
             "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 2; "
             "expected 4"
         )
+
+
+def test_parameters_are_read_again_with_the_config(
+    start_server: StartServer, two_models: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "batching.txt"
+    file.write_text(parameters(max_batch_size=8, allowed_batch_sizes=[4, 8]))
+    server = start_server(
+        f"--model_config_file={two_models}",
+        "--enable_batching",
+        f"--batching_parameters_file={file}",
+    )
+    with Client(server.grpc_port) as client:
+
+        def size() -> int:
+            return int(client.values("alone", {"x": np.ones((1, 1), np.float32)})["size"][0])
+
+        assert size() == 4
+        write_whole(file, parameters(max_batch_size=8, allowed_batch_sizes=[2, 8]))
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: size() == 2, SECONDS, "the new parameters hold")
+        write_whole(file, parameters(max_batch_size=8, allowed_batch_sizes=[2]))
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: "the batching parameters stay" in server.log(), SECONDS, "it is told")
+        assert size() == 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,18 +87,10 @@ class BatchingConfig:
 
     parameters: BatchingParameters
     """For every model; with `per_model` only its threads count."""
+    parameters_file: str = ""
+    """Where they are from, to be read again."""
     per_model: bool = False
     """Each version says in a file of its own how it is batched; without one it is not."""
-
-    def for_version(self, version_dir: str) -> BatchingParameters | None:
-        """Returns the parameters of the version in `version_dir`; None where it is not batched.
-
-        Raises ServingError when its file cannot be read.
-        """
-        if not self.per_model:
-            return self.parameters
-        path = os.path.join(version_dir, MODEL_FILE)
-        return BatchingParameters.from_file(path) if os.path.exists(path) else None
 
 
 def batching_config(
@@ -118,4 +109,6 @@ def batching_config(
         if parameters_file
         else BatchingParameters(thread_pool_name="model_server_batch_threads")
     )
-    return BatchingConfig(parameters=parameters, per_model=per_model)
+    return BatchingConfig(
+        parameters=parameters, parameters_file=parameters_file, per_model=per_model
+    )

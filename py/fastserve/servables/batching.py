@@ -3,35 +3,80 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 
 from fastserve import _native
-from fastserve.config.batching import BatchingConfig, BatchingParameters
+from fastserve.config.batching import MODEL_FILE, BatchingConfig, BatchingParameters
+from fastserve.errors import ServingError
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class Batcher:
-    """Batching for all models, on threads that they share. Any thread."""
+    """Batching for all models of a platform, on threads that they share. Any thread."""
 
     def __init__(self, config: BatchingConfig) -> None:
         """Starts the threads."""
         self._config = config
-        parameters = config.parameters
-        self.threads = parameters.threads
-        self._scheduler = _native.BatchScheduler(self.threads, parameters.thread_pool_name)
+        self._parameters = config.parameters
+        self._policy: _native.BatchPolicy | None = None
+        self._lock = threading.Lock()
+        self._told = ""
+        self._scheduler = _native.BatchScheduler(
+            config.parameters.threads, config.parameters.thread_pool_name
+        )
 
     def for_version(
         self, version_dir: str
-    ) -> tuple[_native.BatchingOptions, _native.BatchScheduler] | None:
+    ) -> tuple[_native.BatchPolicy, _native.BatchScheduler] | None:
         """Returns what to load a version with; None where its requests are not batched.
 
-        Raises ServingError when its own parameters cannot be read.
+        Raises ServingError when its own parameters cannot be read, and where parameters do not go
+        together.
         """
-        parameters = self._config.for_version(version_dir)
-        if parameters is None:
+        policy = self._own_policy(version_dir) if self._config.per_model else self._common_policy()
+        if policy is None:
             return None
         _LOGGER.info("Wrapping session to perform batch processing (%s)", version_dir)
-        return _native_options(parameters), self._scheduler
+        return policy, self._scheduler
+
+    def _own_policy(self, version_dir: str) -> _native.BatchPolicy | None:
+        path = os.path.join(version_dir, MODEL_FILE)
+        return _policy(BatchingParameters.from_file(path)) if os.path.exists(path) else None
+
+    def _common_policy(self) -> _native.BatchPolicy:
+        with self._lock:
+            if self._policy is None:
+                self._policy = _policy(self._parameters)
+            return self._policy
+
+    def reload(self) -> None:
+        """Reads the file of common parameters again; what is new holds for the next requests.
+
+        What cannot be applied is told of once, and what was in force stays.
+        """
+        if not self._config.parameters_file:
+            return
+        with self._lock:
+            try:
+                parameters = BatchingParameters.from_file(self._config.parameters_file)
+                if parameters == self._parameters:
+                    return
+                if self._policy is not None:
+                    self._policy.set(_native_options(parameters))
+            except (ServingError, _native.NativeError) as error:
+                self._tell(f"the batching parameters stay as they are: {error}")
+                return
+            if _of_threads(parameters) != _of_threads(self._parameters):
+                self._tell("num_batch_threads and thread_pool_name change with a restart only")
+            self._parameters = parameters
+            _LOGGER.info("The batching parameters of %s hold", self._config.parameters_file)
+
+    def _tell(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            _LOGGER.error("%s", text)
 
     def stop_waiting(self) -> None:
         """From now on no batch waits until it is full."""
@@ -40,6 +85,17 @@ class Batcher:
     def stop(self) -> None:
         """Runs what waits and ends the threads. Blocks."""
         self._scheduler.stop()
+
+
+def _of_threads(parameters: BatchingParameters) -> tuple[int, str]:
+    return parameters.threads, parameters.thread_pool_name
+
+
+def _policy(parameters: BatchingParameters) -> _native.BatchPolicy:
+    try:
+        return _native.BatchPolicy(_native_options(parameters))
+    except _native.NativeError as error:
+        raise ServingError(error.code, error.message) from error
 
 
 def _native_options(parameters: BatchingParameters) -> _native.BatchingOptions:
