@@ -71,14 +71,18 @@ def example_request(
     else:
         method = "predict"
         content = {"inputs": _inputs(chosen, signature, features)}
-    url = f"/v1/models/{quote(name, safe='')}"
-    if version is not None:
-        url += f"/versions/{version}"
-    elif label is not None:
-        url += f"/labels/{quote(label, safe='')}"
-    body = {"url": f"{url}:{method}", "signature_name": chosen, **content}
+    url = f"{model_path(name, version, label)}:{method}"
+    body = {"url": url, "signature_name": chosen, **content}
     members = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in body.items())
     return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def model_path(name: str, version: int | None, label: str | None) -> str:
+    """Returns the path of a model, or a version of it, in the REST API."""
+    path = f"/v1/models/{quote(name, safe='')}"
+    if version is not None:
+        return f"{path}/versions/{version}"
+    return path if label is None else f"{path}/labels/{quote(label, safe='')}"
 
 
 _ParsedFeatures: TypeAlias = Mapping[str, Sequence[Feature]]
