@@ -255,6 +255,10 @@ def test_request_that_cannot_be_made_is_refused_with_the_reason(
             "x.txt is neither .npy nor an image (.png, .jpg, .jpeg); any other file is for string "
             "inputs, and x is DT_FLOAT",
         ),
+        (
+            ["x=empty.npy"],
+            "empty.npy is no array of numbers or strings: No data left in file",
+        ),
         (["x=s.npy"], "INVALID_ARGUMENT: input x is DT_FLOAT, but the values are <U1"),
     ],
 )
@@ -269,18 +273,24 @@ def test_file_that_cannot_be_an_input_is_refused(
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "x.npy", [[1.0]])
     saved(tmp_path / "s.npy", ["a"])
+    (tmp_path / "empty.npy").touch()
     inputs = [f"--input={each}" for each in assignments]
     assert refusal(capsys, "predict", *over_grpc, "--model=half_plus", *inputs) == error
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"examples": [{}]}', '{"inputs": 1, "instances": [1]}']
+    "text",
+    [
+        *(b"{", b"[]", b"[" * 100_000, b'{"inputs": "\xff"}', b'{"examples": [{}]}'),
+        *(b'{"inputs": 1, "instances": [1]}', b'{"inputs": 1, "signature_name": 1}'),
+    ],
+    ids=range(7),
 )
 def test_json_that_is_no_predict_body_is_refused(
-    over_grpc: list[str], tmp_path: Path, capsys: Capture, text: str
+    over_grpc: list[str], tmp_path: Path, capsys: Capture, text: bytes
 ) -> None:
     file = tmp_path / "body.json"
-    file.write_text(text)
+    file.write_bytes(text)
     error = refusal(capsys, "predict", *over_grpc, "--model=m", f"--json={file}")
     assert error.startswith(str(file))
 

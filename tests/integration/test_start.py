@@ -83,7 +83,8 @@ def test_requests_for_a_model_that_loads_are_told_so_and_others_are_answered(
     try:
         server.ready()
         with Client(ports[0]) as client:
-            assert client.values("m", {"x": [2.0]}, version=1)["y"] == [3.0]
+            await_states(client, "m", {1: "AVAILABLE", 2: "AVAILABLE"})
+            assert client.values("m", {"x": [2.0]})["y"] == [4.0]
         server.stop()
     finally:
         server.kill()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from fastserve.commands.outcome import CommandError
-from fastserve.tensors import Array
+from fastserve.commands.tensors import Array
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 

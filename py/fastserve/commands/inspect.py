@@ -13,18 +13,19 @@ from typing import Any, Final
 
 from fastserve.commands.outcome import FAILED, CommandError, report_failure
 from fastserve.commands.table import aligned, size_text
+from fastserve.commands.tensors import type_name
+from fastserve.config import batching
 from fastserve.config.models import LatestPolicy
 from fastserve.errors import ServingError
 from fastserve.servables.saved_model import BINARY, CHUNKED, TEXT, main_file, read_saved_model
 from fastserve.servables.warmup import requests_path
 from fastserve.sources.versions import find_versions, is_complete, list_names, parse_version
-from fastserve.tensors import type_name
 
 _FILES: Final = {
     "saved_model": (BINARY, TEXT, CHUNKED),
     "tflite": ("model.tflite",),
     "warmup_requests": (str(requests_path("")),),
-    "batching_parameters": ("batching_params.pbtxt",),
+    "batching_parameters": (batching.MODEL_FILE,),
     "saved_model_config": ("assets.extra/saved_model_config.pb",),
 }
 """What a server may read of a version besides variables and assets; any of several names."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import ml_dtypes
 import numpy as np
 
-from fastserve import tensors
+from fastserve.commands import tensors
 from fastserve.commands.outcome import CommandError, report_failure
 from fastserve.commands.predict_inputs import (
     check_complete,
@@ -29,8 +29,8 @@ from fastserve.commands.remote import (
     RestServer,
     Server,
 )
+from fastserve.commands.tensors import Array
 from fastserve.services.example_request import DEFAULT_SIGNATURE
-from fastserve.tensors import Array
 
 _NPY = ".npy"
 

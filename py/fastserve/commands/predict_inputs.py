@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from fastserve import protos, tensors
-from fastserve.commands import images
+from fastserve import protos
+from fastserve.commands import images, tensors
 from fastserve.commands.outcome import CommandError
-from fastserve.tensors import Array, is_base64
+from fastserve.commands.tensors import Array, is_base64
 
 _STRING = protos.DataType.Value("DT_STRING")
 
@@ -27,7 +27,7 @@ def described(signature: Any) -> str:
 
 
 def check_complete(signature: Any, inputs: Mapping[str, Array]) -> None:
-    """Raises CommandError for an input that is missing and has no default, or is none."""
+    """Raises CommandError for an input that is missing and has no default."""
     missing = signature.inputs.keys() - inputs.keys() - signature.defaults.keys()
     if missing:
         raise CommandError(
@@ -54,7 +54,7 @@ def read_input(alias: str, path: str, info: Any, *, resize: bool, scale: float) 
     if suffix == ".npy":
         try:
             array = np.load(path, allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise CommandError(f"{path} is no array of numbers or strings: {error}") from None
     elif info.dtype == _STRING:
         shape = info.tensor_shape
@@ -76,10 +76,10 @@ def read_input(alias: str, path: str, info: Any, *, resize: bool, scale: float) 
 
 def read_json(path: str) -> dict[str, Any]:
     """Returns the JSON object in a file, or in standard input for "-". Raises CommandError."""
-    text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is not JSON: {error}") from None
     if not isinstance(body, dict) or len(body.keys() & {"instances", "inputs"}) != 1:
         raise CommandError(

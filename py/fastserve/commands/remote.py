@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf import json_format
 
-from fastserve import protos, tensors
+from fastserve import protos
+from fastserve.commands import tensors
 from fastserve.commands.outcome import CommandError
+from fastserve.commands.tensors import Array
 from fastserve.services import model_service, prediction_service
 from fastserve.services.example_request import model_path
-from fastserve.tensors import Array
 
 GRPC_SERVER = "localhost:8500"
 REST_SERVER = "localhost:8501"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fastserve import protos, tensors
+from fastserve import protos
+from fastserve.commands import tensors
 from fastserve.errors import ConfigError
 from support.tensors import content, typed
 
