@@ -379,9 +379,9 @@ REPLACED_BY_PLATFORM_CONFIG_FILE = (
 
 COMMANDS: Mapping[str, str] = {
     "check-config": "what a server would make of a model config file",
-    "inspect": "what a model's directory holds: versions, signatures, files",
-    "predict": "send one request to a running server, from JSON, .npy or image files",
-    "status": "the models of a running server and the states of their versions",
+    "inspect": "the versions, signatures and files of a model",
+    "predict": "send one request from files to a running server",
+    "status": "the models of a running server and their states",
     "warmup": "write a file of warm-up requests from live traffic",
 }
 """What the first word may ask for instead of serving: modules of fastserve.commands."""
