@@ -20,14 +20,10 @@ Milliseconds ToMilliseconds(double seconds) {
 
 void Publish(Server& self, const std::vector<ServableHandle*>& handles,
              const std::map<std::string, VersionLabels>& labels,
-             const std::map<std::string, std::vector<std::pair<int64_t, std::string>>>& pending) {
+             const std::map<std::string, PendingVersions>& pending) {
   std::vector<ServablePtr> servables;
   for (const ServableHandle* handle : handles) servables.push_back(ValueOrThrow(handle->Get()));
-  std::map<std::string, PendingVersions> on_their_way;
-  for (const auto& [name, versions] : pending) {
-    on_their_way[name] = PendingVersions(versions.begin(), versions.end());
-  }
-  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels, on_their_way));
+  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels, pending));
 }
 
 py::object NextCall(Server& self) {

@@ -149,15 +149,16 @@ class Server:
         self,
         servables: Sequence[Servable],
         labels: Mapping[str, Mapping[str, int]],
-        pending: Mapping[str, Sequence[tuple[int, str]]] = {},
+        pending: Mapping[str, Mapping[int, str]] = {},
     ) -> None:
         """Replaces the routing table: exactly these servables answer from now on.
 
         `labels` is model name -> label -> version (of any version, loaded or not). Requests without
         version or label go to the highest version of their model.
 
-        `pending` is model name -> (version, state's name) of versions that are on their way: who
-        asks for one of them gets UNAVAILABLE with that state instead of NOT_FOUND.
+        `pending` is model name -> version -> state's name of versions that are on their way: who
+        asks for one of them gets UNAVAILABLE with that state instead of NOT_FOUND. A model without
+        versions here is one whose versions are still being looked for: any may come.
         """
     def next_call(self) -> tuple[RpcCall, bool] | None:
         """Waits, without the GIL, for an RPC that no native method takes.

@@ -379,6 +379,9 @@ REPLACED_BY_PLATFORM_CONFIG_FILE = (
 
 COMMANDS: Mapping[str, str] = {
     "check-config": "what a server would make of a model config file",
+    "inspect": "the versions, signatures and files of a model",
+    "predict": "send one request from files to a running server",
+    "status": "the models of a running server and their states",
     "warmup": "write a file of warm-up requests from live traffic",
 }
 """What the first word may ask for instead of serving: modules of fastserve.commands."""

@@ -155,8 +155,7 @@ class ModelServer:
     def _publish(self, table: RoutingTable) -> None:
         # The loader makes no others.
         servables = cast("list[_native.Servable]", table.all_servables())
-        pending = {name: list(states.items()) for name, states in table.pending.items()}
-        self._native.publish(servables, table.labels, pending)
+        self._native.publish(servables, table.labels, table.pending)
 
     def _start_grpc(self) -> int:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection, Sequence
 
+from fastserve.commands.outcome import report_failure
 from fastserve.config.model_config_file import models_from_proto, read_model_config_file
 from fastserve.config.models import (
     TENSORFLOW_PLATFORM,
@@ -16,25 +16,22 @@ from fastserve.config.models import (
 )
 from fastserve.config.platform_config_file import read_platform_config_file
 from fastserve.config.server import WarmupConfig
-from fastserve.errors import ServingError
 from fastserve.sources.versions import find_versions, is_complete, list_names, select_versions
-
-_REFUSED = 1
 
 
 def run(arguments: Sequence[str]) -> int:
     """Prints what would be served and returns 0; 1 for a file that would be refused."""
     options = _parser().parse_args(arguments)
-    try:
-        models = models_from_proto(
-            read_model_config_file(options.file),
-            transitions=Transitions(),
-            platforms=_platforms(options.platform_config_file),
-            allow_unavailable_labels=options.allow_version_labels_for_unavailable_models,
-        )
-    except ServingError as error:
-        print(f"fastserve check-config: {error}", file=sys.stderr)
-        return _REFUSED
+    return report_failure("check-config", lambda: _check(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    models = models_from_proto(
+        read_model_config_file(options.file),
+        transitions=Transitions(),
+        platforms=_platforms(options.platform_config_file),
+        allow_unavailable_labels=options.allow_version_labels_for_unavailable_models,
+    )
     for model in models:
         print("\n".join(_described(model)))
     print(f"{options.file}: {len(models)} models, nothing that a server would refuse")

@@ -36,6 +36,8 @@ class Request:
     verb: str = ""
     target: bytes = b""
     origin: str = ""
+    accept: bytes = b""
+    """Values of that header, joined by commas."""
     gzip: bool = False
     expects_continue: bool = False
     keep_alive: bool = True
@@ -137,13 +139,15 @@ class HttpConnection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Only four headers matter."""
+        """Few headers matter."""
         self._count_head(len(name) + len(value))
         key = name.lower()
         if key == b"content-encoding":
             self._request.gzip = b"gzip" in value
         elif key == b"origin":
             self._request.origin = value.decode("latin-1")
+        elif key == b"accept":
+            self._request.accept += b"," + value
         elif key == b"expect":
             self._request.expects_continue = value.lower() == b"100-continue"
         elif key == b"content-length" and value.isdigit():

@@ -19,11 +19,14 @@ from fastserve.errors import (
     ConfigError,
     ServingError,
 )
+from fastserve.gateway.accept import admits_json
 from fastserve.gateway.connection import Done, HttpConnection, Request
 from fastserve.gateway.replies import Reply, error_body, error_reply, http_status
-from fastserve.gateway.routes import Method, Route, find_route
+from fastserve.gateway.routes import MISSING_NAME, Method, Route, find_route
 from fastserve.services.backend import ModelBackend
-from fastserve.services.json_format import metadata_json, status_json
+from fastserve.services.example_request import example_request
+from fastserve.services.json_format import metadata_json, status_json, to_json
+from fastserve.services.model_list import model_list
 from fastserve.services.model_service import model_status
 from fastserve.services.prediction_service import SIGNATURE_DEF, model_metadata
 
@@ -37,6 +40,9 @@ _SWEEP_S = 5.0
 """Between two looks for connections that have been idle for too long."""
 
 _DRAIN_POLL_S = 0.01
+
+_DESCRIBING = frozenset((Method.STATUS, Method.METADATA, Method.EXAMPLE, Method.LIST))
+"""What is answered without the native side."""
 
 T = TypeVar("T")
 
@@ -131,7 +137,9 @@ class Gateway:
             done(route)
         elif not route.is_text:
             done(error_reply(_unknown_model(route)))
-        elif route.method in (Method.STATUS, Method.METADATA):
+        elif route.method is Method.LIST and not admits_json(request.accept):
+            done(MISSING_NAME)  # As upstream, which has no list, says.
+        elif route.method in _DESCRIBING:
             self._beside(functools.partial(self._describe, route), done)
         elif not request.gzip:
             self._predict(route, request.body, done)
@@ -190,19 +198,26 @@ class Gateway:
         future.add_done_callback(lambda finished: then(finished.result()))
 
     def _describe(self, route: Route) -> Reply:
-        """Returns status or metadata of a model."""
+        """Returns what is told of models without running one."""
         try:
-            if route.method is Method.METADATA:
-                request = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
-                _fill_spec(request.model_spec, route)
-                text = metadata_json(model_metadata(self._backend, request))
-            else:
-                status = protos.GetModelStatusRequest()
-                _fill_spec(status.model_spec, route)
-                text = status_json(model_status(self._backend, status))
+            return Reply(200, self._description(route).encode())
         except ServingError as error:
             return error_reply(error)
-        return Reply(200, text.encode())
+
+    def _description(self, route: Route) -> str:
+        if route.method is Method.LIST:
+            return to_json(model_list(self._backend))
+        if route.method is Method.EXAMPLE:
+            return example_request(
+                self._backend, route.model, route.version, route.label, route.signature
+            )
+        if route.method is Method.METADATA:
+            request = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
+            _fill_spec(request.model_spec, route)
+            return metadata_json(model_metadata(self._backend, request))
+        status = protos.GetModelStatusRequest()
+        _fill_spec(status.model_spec, route)
+        return status_json(model_status(self._backend, status))
 
     def _sweep(self) -> None:
         """Closes connections that have been idle for long."""

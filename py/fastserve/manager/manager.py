@@ -15,7 +15,7 @@ from fastserve.manager.policy import Action, VersionView, next_action, start_out
 from fastserve.manager.scheduling import Scheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.servables.loader import LoadedServable, Loader
-from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
+from fastserve.services.backend import ModelInfo, ServableInfo, VersionState, VersionStatus
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -114,6 +114,26 @@ class _Model:
             for number, version in self.versions.items()
             if version.state is VersionState.AVAILABLE and version.servable is not None
         }
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is not configured any more and nothing of it is left but history."""
+        return not self.configured and all(version.ended for version in self.versions.values())
+
+    def lack_of_versions(self) -> ServingError:
+        """Returns the error of a model that has no version."""
+        return self.source_error or ServingError(
+            NOT_FOUND, f"No versions of servable {self.name} found under base path"
+        )
+
+    def info(self, labels: Mapping[str, int]) -> ModelInfo:
+        lacking = self.configured and not self.unseen and not self.versions
+        return ModelInfo(
+            name=self.name,
+            labels=labels,
+            versions=[version.status() for version in self.versions.values()],
+            error=self.lack_of_versions() if lacking else self.source_error,
+        )
 
     def pending(self) -> dict[int, str] | None:
         """Returns the versions on their way; None where there is nothing to wait for."""
@@ -268,6 +288,15 @@ class ModelManager:
 
     # What there is: the ModelBackend.
 
+    def models(self) -> Sequence[ModelInfo]:
+        """Returns all models but those that are gone."""
+        with self._lock:
+            return [
+                model.info(self._labels.get(name, {}))
+                for name, model in sorted(self._models.items())
+                if not model.gone
+            ]
+
     def model_version_states(self, name: str) -> Sequence[VersionStatus]:
         """Returns the versions of a model that are known; empty for an unknown model."""
         with self._lock:
@@ -281,6 +310,7 @@ class ModelManager:
                 name=found.name,
                 version=found.version,
                 signature_def_map=found.signature_def_map,
+                path=self._models[name].versions[found.version].path,
             )
 
     def wait_until_settled(self, names: Iterable[str]) -> Sequence[NotAvailable] | None:
@@ -313,10 +343,7 @@ class ModelManager:
         if decided is None and versions:
             return None
         if decided is None:
-            error = model.source_error or ServingError(
-                NOT_FOUND, f"No versions of servable {model.name} found under base path"
-            )
-            return NotAvailable(model.name, None, error)
+            return NotAvailable(model.name, None, model.lack_of_versions())
         if decided.state is VersionState.AVAILABLE:
             return True
         error = ServingError(decided.error_code, decided.error_message)
@@ -329,11 +356,7 @@ class ModelManager:
         return self._models.get(name) or _Model(name)
 
     def _forget_gone_models(self) -> None:
-        gone = [
-            name
-            for name, model in self._models.items()
-            if not model.configured and all(v.ended for v in model.versions.values())
-        ]
+        gone = [name for name, model in self._models.items() if model.gone]
         for name in gone[:-_MAX_GONE_MODELS]:
             del self._models[name]
 

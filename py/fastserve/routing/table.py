@@ -28,8 +28,8 @@ class RoutingTable:
     def find(self, name: str, version: int | None, label: str | None) -> LoadedServable:
         """Returns the version that a request is answered by; the highest without version and label.
 
-        The texts are those that the native side answers Predict with, but for what is on its way:
-        there it names the highest version alone, here all are named. Raises ServingError.
+        The texts are those that the native side (csrc/serving/routing.cc) answers Predict with.
+        Raises ServingError.
         """
         if label is not None:
             version = self.labels.get(name, {}).get(label)
