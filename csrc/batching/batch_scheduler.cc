@@ -24,16 +24,15 @@ void DropUseless(Batch& batch, BatchClock::time_point now) {
 
 }  // namespace
 
-ScheduledQueue::ScheduledQueue(std::shared_ptr<BatchScheduler> scheduler, BatchingOptions options,
-                               Runner run)
-    : scheduler_(std::move(scheduler)),
+ScheduledQueue::ScheduledQueue(BatchScheduler& scheduler, BatchingOptions options, Runner run)
+    : scheduler_(scheduler),
       run_(std::make_shared<const Runner>(std::move(run))),
       queue_(std::move(options)) {}
 
 ScheduledQueue::~ScheduledQueue() { assert(queue_.empty()); }
 
 Status ScheduledQueue::Add(std::shared_ptr<BatchTask> task) {
-  return scheduler_->Add(*this, std::move(task));
+  return scheduler_.Add(*this, std::move(task));
 }
 
 BatchScheduler::BatchScheduler(int threads, const std::string& name) {

@@ -22,7 +22,9 @@ class ScheduledQueue {
   // keep alive itself, or the batch's tasks must.
   using Runner = std::function<void(Batch batch)>;
 
-  ScheduledQueue(std::shared_ptr<BatchScheduler> scheduler, BatchingOptions options, Runner run);
+  // `scheduler` must outlive every Add(), and what is added; it need not outlive this object, which
+  // may be destroyed on one of the scheduler's threads.
+  ScheduledQueue(BatchScheduler& scheduler, BatchingOptions options, Runner run);
   // REQUIRES: no task waits.
   ~ScheduledQueue();
   ScheduledQueue(const ScheduledQueue&) = delete;
@@ -34,7 +36,7 @@ class ScheduledQueue {
  private:
   friend class BatchScheduler;
 
-  const std::shared_ptr<BatchScheduler> scheduler_;
+  BatchScheduler& scheduler_;
   const std::shared_ptr<const Runner> run_;
   BatchQueue queue_;  // guarded by the scheduler's mutex
 };
@@ -47,7 +49,7 @@ class BatchScheduler {
  public:
   // `name` is that of the threads.
   BatchScheduler(int threads, const std::string& name);
-  ~BatchScheduler();  // as Stop()
+  ~BatchScheduler();  // as Stop(), so not on one of the threads
   BatchScheduler(const BatchScheduler&) = delete;
   BatchScheduler& operator=(const BatchScheduler&) = delete;
 

@@ -202,7 +202,7 @@ std::shared_ptr<Batcher::Queue> Batcher::MakeQueue(
   for (const TF_Output& fetch : request.fetches) AddOnce(fetch, queue->fetches);
   // The requests of a batch keep their queue alive, and their servable, and so this.
   queue->batches = std::make_unique<ScheduledQueue>(
-      scheduler_, *options, [this, raw = queue.get()](const Batch& batch) { Run(*raw, batch); });
+      *scheduler_, *options, [this, raw = queue.get()](const Batch& batch) { Run(*raw, batch); });
   queue->options = std::move(options);
   return queue;
 }

@@ -32,7 +32,7 @@ class HeldSchedulerTest : public testing::Test {
     return task;
   }
 
-  const std::shared_ptr<BatchScheduler> scheduler_ = std::make_shared<BatchScheduler>(1, "test");
+  BatchScheduler scheduler_{1, "test"};
   std::promise<void> held_;
   std::promise<void> go_;
   std::atomic<bool> let_go_ = false;
@@ -70,7 +70,7 @@ TEST_F(HeldSchedulerTest, QueuesAreServedByTurns) {
   for (int i = 0; i < 3; ++i) Add(a);
   for (int i = 0; i < 2; ++i) Add(b);
   LetGo();
-  scheduler_->Stop();
+  scheduler_.Stop();
   EXPECT_EQ(order, "ababa");
 }
 
@@ -97,14 +97,14 @@ TEST_F(HeldSchedulerTest, StopRunsWhatWaitsEvenBeforeItsTimeoutAndTakesNoMore) {
   ScheduledQueue queue(scheduler_, {.batch_timeout = std::chrono::hours(1)}, &Settle);
   const auto waiting = Add(queue);
   LetGo();
-  scheduler_->Stop();
+  scheduler_.Stop();
   EXPECT_TRUE(waiting->outcome.get_future().get().ok());
   EXPECT_EQ(queue.Add(std::make_shared<TestTask>(1)).ToString(),
             "UNAVAILABLE: The server is shutting down");
 }
 
 TEST(BatchSchedulerTest, ABatchThatIsNotFullIsRunAfterItsTimeout) {
-  const auto scheduler = std::make_shared<BatchScheduler>(2, "test");
+  BatchScheduler scheduler(2, "test");
   ScheduledQueue queue(scheduler, {.batch_timeout = std::chrono::milliseconds(2)}, &Settle);
   const auto task = std::make_shared<TestTask>(1);
   const auto begun = BatchClock::now();
@@ -114,7 +114,7 @@ TEST(BatchSchedulerTest, ABatchThatIsNotFullIsRunAfterItsTimeout) {
 }
 
 TEST(BatchSchedulerTest, ManyThreadsLoseNoTask) {
-  const auto scheduler = std::make_shared<BatchScheduler>(3, "test");
+  BatchScheduler scheduler(3, "test");
   std::atomic<int64_t> rows = 0;
   const auto run = [&](const Batch& batch) {
     rows += batch.rows;
