@@ -13,6 +13,7 @@ from wire_forms import spoil
 
 from fastserve import protos
 from fastserve.cli import server_config
+from fastserve.command_line import parse_flags
 from fastserve.config.model_config_file import models_from_proto, read_model_config_file
 from fastserve.config.models import (
     AllPolicy,
@@ -22,7 +23,7 @@ from fastserve.config.models import (
     Transitions,
 )
 from fastserve.errors import ServingError
-from fastserve.flags import GROUPS, parse_flags
+from fastserve.flags import GROUPS
 from fastserve.servables.tfrecord import write_records
 from support.tfrecords import read, read_by_tensorflow
 
