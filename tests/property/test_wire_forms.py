@@ -114,7 +114,7 @@ def tensor_protos(draw: st.DrawFn, dtype: tf.DType) -> tensor_pb2.TensorProto:
         size = count * np.dtype(dtype.as_numpy_dtype).itemsize
         proto.tensor_content = draw(st.binary(min_size=size, max_size=size))
     else:
-        field = field_of(dtype)
+        field = "float8_val" if dtype.name.startswith("float8") else field_of(dtype)
         values = draw(st.lists(ELEMENTS[field], min_size=count, max_size=count))
         if dtype.is_complex:
             values += values
