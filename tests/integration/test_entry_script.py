@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import rest
-from support.exporting import ROOT
+from support.cache import ROOT
 from support.grpc_client import Client
 from support.server import ServerProcess, environment
 

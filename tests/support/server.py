@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from support.exporting import ROOT
+from support.cache import ROOT
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
