@@ -31,6 +31,7 @@ void RegisterErrors(py::module_& module) {
 
 PYBIND11_MODULE(_native, module) {
   fastserve::RegisterErrors(module);
+  fastserve::RegisterLite(module);
   fastserve::RegisterRuntime(module);
   fastserve::RegisterRpc(module);
   fastserve::RegisterServer(module);

@@ -3,6 +3,7 @@
 #include "bindings/registry.h"
 #include "bindings/servable_handle.h"
 #include "serving/warm_up.h"
+#include "session/lite_session.h"
 #include "session/tf_api.h"
 
 namespace py = pybind11;
@@ -29,18 +30,41 @@ std::optional<Batching> ToBatching(std::optional<BatchingArgument> argument) {
   return Batching{std::move(argument->first), std::move(argument->second)};
 }
 
+// The handle of what `make` makes, given what to call once it is unloaded.
+template <class Make>
+ServableHandle Hold(Make make) {
+  auto unloaded = std::make_shared<std::promise<void>>();
+  auto future = unloaded->get_future().share();
+  return {ValueOrThrow(make([unloaded] { unloaded->set_value(); })), std::move(future)};
+}
+
 ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
                             std::string path, std::vector<std::string> tags,
                             std::string config_proto, std::optional<BatchingArgument> batching) {
-  auto unloaded = std::make_shared<std::promise<void>>();
-  auto future = unloaded->get_future().share();
-  auto servable = ValueOrThrow(Servable::Load(*runtime.api, std::move(name), version,
-                                              {.directory = std::move(path),
-                                               .tags = std::move(tags),
-                                               .config_proto = std::move(config_proto)},
-                                              ToBatching(std::move(batching)),
-                                              [unloaded] { unloaded->set_value(); }));
-  return {std::move(servable), std::move(future)};
+  return Hold([&](std::function<void()> on_unloaded) {
+    return Servable::Load(*runtime.api, std::move(name), version,
+                          {.directory = std::move(path),
+                           .tags = std::move(tags),
+                           .config_proto = std::move(config_proto)},
+                          ToBatching(std::move(batching)), std::move(on_unloaded));
+  });
+}
+
+ServableHandle MakeLiteServable(const Runtime& runtime, std::string name, int64_t version,
+                                std::string meta_graph_def,
+                                const std::vector<std::tuple<std::string, int, int>>& tensors,
+                                std::shared_ptr<LiteQueue> queue,
+                                std::optional<BatchingArgument> batching) {
+  std::vector<LiteTensor> typed;
+  for (const auto& [tensor_name, dtype, graph] : tensors) {
+    typed.push_back({tensor_name, static_cast<DataType>(dtype), graph});
+  }
+  auto session = std::make_unique<LiteSession>(*runtime.api, std::move(meta_graph_def),
+                                               std::move(typed), std::move(queue));
+  return Hold([&](std::function<void()> on_unloaded) {
+    return Servable::Make(std::move(session), std::move(name), version,
+                          ToBatching(std::move(batching)), std::move(on_unloaded));
+  });
 }
 
 void WarmUpServable(const ServableHandle& self, const std::string& method, std::string_view request,
@@ -106,6 +130,11 @@ void RegisterRuntime(py::module_& module) {
                   py::arg("config_proto") = py::bytes(), py::arg("batching") = py::none(),
                   py::call_guard<py::gil_scoped_release>(),
                   "Loads a SavedModel; blocks, without the GIL, until it can run.")
+      .def_static("make_lite", &MakeLiteServable, py::arg("runtime"), py::kw_only(),
+                  py::arg("name"), py::arg("version"), py::arg("meta_graph_def"),
+                  py::arg("tensors"), py::arg("queue"), py::arg("batching") = py::none(),
+                  py::call_guard<py::gil_scoped_release>(),
+                  "Makes a servable of a TensorFlow Lite model that is run through `queue`.")
       .def_property_readonly(
           "name", [](const ServableHandle& self) { return ValueOrThrow(self.Get())->name(); })
       .def_property_readonly(

@@ -35,6 +35,7 @@ inline void ThrowIfError(Status status) {
 
 // Each adds one concept to the module.
 void RegisterErrors(pybind11::module_& module);
+void RegisterLite(pybind11::module_& module);  // before RegisterRuntime, which names its types
 void RegisterRuntime(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
 void RegisterServer(pybind11::module_& module);

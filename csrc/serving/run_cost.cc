@@ -42,7 +42,7 @@ void RunCost::Record(std::chrono::nanoseconds elapsed, size_t bytes) {
   mean_ns_.store(mean, kRelaxed);
   mean_bytes_.store(first ? bytes : Blend(mean_bytes_.load(kRelaxed), bytes), kRelaxed);
   const auto limit = cheap_.load(kRelaxed) ? kStaysCheap : kBecomesCheap;
-  const bool cheap = mean < static_cast<uint64_t>(limit.count());
+  const bool cheap = !forbidden_ && mean < static_cast<uint64_t>(limit.count());
   if (cheap != cheap_.load(kRelaxed)) cheap_.store(cheap, kRelaxed);
 }
 

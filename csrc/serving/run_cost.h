@@ -20,6 +20,8 @@ class RunCost {
   // The first runs of a signature build TensorFlow's executors and say nothing of the later ones.
   static constexpr uint32_t kWarmUpRuns = 3;
 
+  // For a model whose runs wait for other threads: nothing is cheap, now and later.
+  void ForbidCheap() { forbidden_ = true; }
   // Whether a request of `bytes` is expected to run cheaply. A request larger than the usual one is
   // expected to cost more in proportion.
   bool IsCheap(size_t bytes) const;
@@ -36,6 +38,7 @@ class RunCost {
   std::atomic<uint64_t> mean_ns_{0};
   std::atomic<uint64_t> mean_bytes_{0};
   std::atomic<bool> cheap_{false};
+  bool forbidden_ = false;  // set before the threads come
 };
 
 }  // namespace fastserve

@@ -34,6 +34,7 @@ Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> s
     bound.feeds = Bind(*session_, signature.inputs);
     bound.fetches = Bind(*session_, signature.outputs);
     bound.signature = std::move(signature);
+    if (session_->runs_elsewhere()) bound.cost.ForbidCheap();
   }
 }
 
@@ -45,11 +46,18 @@ Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t v
                                    std::function<void()> on_unloaded) {
   Result<std::unique_ptr<Session>> session = Session::LoadSavedModel(api, options);
   if (!session.ok()) return session.status();
-  Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
+  return Make(std::move(*session), std::move(name), version, std::move(batching),
+              std::move(on_unloaded));
+}
+
+Result<ServablePtr> Servable::Make(std::unique_ptr<Session> session, std::string name,
+                                   int64_t version, std::optional<Batching> batching,
+                                   std::function<void()> on_unloaded) {
+  Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures(session->meta_graph_def());
   if (!signatures.ok()) return signatures.status();
-  (*session)->DropMetaGraphDef();
+  session->DropMetaGraphDef();
   auto servable = std::unique_ptr<Servable>(
-      new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
+      new Servable(std::move(name), version, std::move(session), std::move(*signatures)));
   if (batching) {
     servable->batcher_ = std::make_unique<Batcher>(
         servable->session(), std::move(batching->scheduler), std::move(batching->policy));

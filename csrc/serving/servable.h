@@ -40,13 +40,18 @@ struct Batching {
 // then freed on the reaper's thread.
 class Servable {
  public:
-  // Blocks until the model can run. Without `batching` each request is run on its own.
+  // Loads a SavedModel; blocks until it can run. Without `batching` each request is run on its own.
   // `on_unloaded` is called on the
   // reaper's thread once the session has been freed and its memory given back; null = nobody wants
   // to know.
   static Result<std::shared_ptr<const Servable>> Load(const TfApi& api, std::string name,
                                                       int64_t version,
                                                       const SavedModelOptions& options,
+                                                      std::optional<Batching> batching,
+                                                      std::function<void()> on_unloaded);
+  // The same for a model that is loaded already; drops its meta_graph_def().
+  static Result<std::shared_ptr<const Servable>> Make(std::unique_ptr<Session> session,
+                                                      std::string name, int64_t version,
                                                       std::optional<Batching> batching,
                                                       std::function<void()> on_unloaded);
   ~Servable();

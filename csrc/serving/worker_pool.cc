@@ -11,38 +11,16 @@ WorkerPool::WorkerPool(int threads) {
 
 WorkerPool::~WorkerPool() { Stop(); }
 
-bool WorkerPool::Post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return false;
-    tasks_.push_back(std::move(task));
-  }
-  wake_.notify_one();
-  return true;
-}
+bool WorkerPool::Post(std::function<void()> task) { return tasks_.Push(std::move(task)); }
 
 void WorkerPool::Stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
+  tasks_.Close();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
 void WorkerPool::Run() {
-  for (;;) {
-    std::function<void()> task;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
-    }
-    task();
-  }
+  while (const auto task = tasks_.Next()) (*task)();
 }
 
 }  // namespace fastserve

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/blocking_queue.h"
 
 namespace fastserve {
 
@@ -25,10 +24,7 @@ class WorkerPool {
  private:
   void Run();
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
-  bool stopping_ = false;
+  BlockingQueue<std::function<void()>> tasks_;
   std::vector<std::thread> threads_;
 };
 

@@ -76,6 +76,24 @@ class Servable:
         tensorflow.ConfigProto. Without `batching` each request is run on its own. Raises
         NativeError with TensorFlow's text.
         """
+    @staticmethod
+    def make_lite(
+        runtime: Runtime,
+        *,
+        name: str,
+        version: int,
+        meta_graph_def: bytes,
+        tensors: Sequence[tuple[str, int, int]],
+        queue: LiteQueue,
+        batching: tuple[BatchPolicy, BatchScheduler] | None = None,
+    ) -> Servable:
+        """Makes a servable of a TensorFlow Lite model, whose interpreters take runs from `queue`.
+
+        `meta_graph_def` is a serialized tensorflow.MetaGraphDef of the signatures alone. `tensors`
+        are name, tensorflow.DataType and graph of every tensor that they name; a run tells them by
+        index. When it is unloaded, it closes the queue and waits until the threads have left. Else
+        as load().
+        """
     @property
     def name(self) -> str: ...
     @property
@@ -98,6 +116,40 @@ class Servable:
 
         Only after release() and after the last publish() that named it was replaced.
         """
+
+class LiteRun:
+    """One run of a TensorFlow Lite model; one that is dropped unfinished fails."""
+
+    @property
+    def graph(self) -> int:
+        """The number of the graph that all its tensors belong to."""
+    @property
+    def inputs(self) -> list[tuple[int, tuple[int, ...], memoryview | list[bytes]]]:
+        """Index of the tensor, shape, and elements in row-major order: their memory or strings.
+
+        The memory is borrowed, and not to be looked at once the run is finished.
+        """
+    @property
+    def outputs(self) -> list[int]:
+        """Indices of the tensors that are asked for."""
+    def finish(self, outputs: Sequence[tuple[Sequence[int], object]]) -> None:
+        """Ends the run with shape and elements of each output: a buffer or a list of bytes.
+
+        They are copied. Those that are not of the model's dtype, or do not fill the shape, fail it.
+        """
+    def fail(self, code: int, message: str) -> None:
+        """Ends the run with an error. Once it is finished: nothing."""
+
+class LiteQueue:
+    """Carries runs to the threads that have interpreters. Any thread."""
+
+    def __init__(self) -> None: ...
+    def next(self) -> LiteRun | None:
+        """Waits, without the GIL, for a run; None once the model is unloaded."""
+    def enter(self) -> None:
+        """Counts a thread with an interpreter, before it starts."""
+    def leave(self) -> None:
+        """That thread has freed its interpreter."""
 
 class RpcCall:
     """One RPC that Python answers. Any thread."""

@@ -23,6 +23,7 @@ from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transition
 from fastserve.config.platform_config_file import read_platform_config_file
 from fastserve.config.server import (
     GrpcConfig,
+    LiteConfig,
     LoadConfig,
     PlatformConfig,
     RestConfig,
@@ -133,6 +134,11 @@ def _platforms(values: Mapping[str, Any]) -> Mapping[str, PlatformConfig]:
         config_proto=_session_config(values).config_proto(),
         warmup=warmup,
         batching=batching,
+        lite=LiteConfig(
+            preferred=values["prefer_tflite_model"],
+            pools=values["num_tflite_pools"],
+            interpreters_per_pool=values["num_tflite_interpreters_per_pool"],
+        ),
     )
     return {TENSORFLOW_PLATFORM: platform}
 

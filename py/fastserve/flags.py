@@ -288,6 +288,24 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "of thread pools; see --tensorflow_intra_op_parallelism",
         ),
         Flag(
+            "prefer_tflite_model",
+            _boolean,
+            False,
+            "serve a version that has a model.tflite by that, not by its SavedModel",
+        ),
+        Flag(
+            "num_tflite_pools",
+            _int32,
+            0,
+            "TensorFlow Lite interpreters of a version: runs at the same time; 0: one a CPU",
+        ),
+        Flag(
+            "num_tflite_interpreters_per_pool",
+            _int32,
+            1,
+            "above 1: batch requests to TensorFlow Lite models, to 500 rows divided by this",
+        ),
+        Flag(
             "custom_op_libraries",
             str,
             "",
@@ -374,6 +392,9 @@ REPLACED_BY_PLATFORM_CONFIG_FILE = (
     "enable_batching",
     "batching_parameters_file",
     "enable_per_model_batching_parameters",
+    "prefer_tflite_model",
+    "num_tflite_pools",
+    "num_tflite_interpreters_per_pool",
 )
 """Flags that say what a --platform_config_file says too, which then counts alone."""
 

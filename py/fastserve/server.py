@@ -31,7 +31,7 @@ from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.batching import Batcher
-from fastserve.servables.loader import SavedModelLoader
+from fastserve.servables.loader import VersionLoader
 from fastserve.servables.runtime import enable_xla, load_op_libraries
 from fastserve.services import model_service, prediction_service, request_capture
 from fastserve.services.mount import generic_handler
@@ -70,7 +70,7 @@ class ModelServer:
         }
         self._manager = ModelManager(
             {
-                name: SavedModelLoader(platform, self._batchers.get(name))
+                name: VersionLoader(platform, self._batchers.get(name))
                 for name, platform in config.platforms.items()
             },
             self._publish,

@@ -17,6 +17,7 @@ from fastserve.config.models import (
 )
 from fastserve.config.server import (
     ANY_PORT,
+    LiteConfig,
     LoadConfig,
     PlatformConfig,
     ServerConfig,
@@ -181,6 +182,13 @@ def test_flags_reach_the_configuration() -> None:
     assert made.outputs_as_tensor_content
     assert (made.io_threads, made.worker_threads) == (11, 12)
     assert (made.shutdown_grace_s, made.port_file) == (1.5, "/p")
+
+
+def test_tensorflow_lite_flags_reach_the_configuration() -> None:
+    flags = ("--prefer_tflite_model", "--num_tflite_pools=3")
+    made = platform(*flags, "--num_tflite_interpreters_per_pool=4")
+    assert made.lite == LiteConfig(preferred=True, pools=3, interpreters_per_pool=4)
+    assert "--num_tflite_pools is -1" in config_refusal("--num_tflite_pools=-1")
 
 
 def test_empty_tags_mean_the_serving_tag() -> None:

@@ -65,9 +65,6 @@ MISSING = {
     "grpc_channel_arguments",
     "ssl_config_file",
     "enable_grpc_healthcheck_service",
-    "prefer_tflite_model",
-    "num_tflite_pools",
-    "num_tflite_interpreters_per_pool",
     "monitoring_config_file",
 }
 

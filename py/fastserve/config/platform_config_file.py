@@ -10,7 +10,7 @@ from typing import Any
 from fastserve import protos
 from fastserve.config.any_proto import unpack_any
 from fastserve.config.batching import BatchingConfig, BatchingParameters
-from fastserve.config.server import PlatformConfig, WarmupConfig, set_mixed_precision
+from fastserve.config.server import LiteConfig, PlatformConfig, WarmupConfig, set_mixed_precision
 from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import UNIMPLEMENTED, ConfigError, ServingError
 
@@ -18,7 +18,6 @@ _LOGGER = logging.getLogger(__name__)
 
 _REFUSED: Mapping[str, str] = {
     "session_target": "sessions run in this process; leave it out",
-    "prefer_tflite_model": "TensorFlow Lite models are not served; leave it out",
 }
 """Fields of a SessionBundleConfig that ask for what there is not."""
 
@@ -93,6 +92,17 @@ def _platform(
         config_proto=session.SerializeToString(),
         warmup=replace(warmup, enabled=bundle.enable_model_warmup, iterations=iterations),
         batching=_batching(bundle),
+        lite=_lite(bundle),
+    )
+
+
+def _lite(bundle: Any) -> LiteConfig:
+    if not bundle.prefer_tflite_model:
+        return LiteConfig()
+    return LiteConfig(
+        preferred=True,
+        pools=max(1, bundle.num_tflite_pools or bundle.num_tflite_interpreters),
+        interpreters_per_pool=max(1, bundle.num_tflite_interpreters_per_pool),
     )
 
 

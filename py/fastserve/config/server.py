@@ -189,6 +189,21 @@ def set_mixed_precision(config_proto: Any, mode: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiteConfig:
+    """TensorFlow Lite models."""
+
+    preferred: bool = False
+    """A version with a model.tflite is served by that."""
+    pools: int = 0
+    """Interpreters of each version: so many runs go on at once. 0: as many as there are CPUs."""
+    interpreters_per_pool: int = 1
+    """Above 1: requests are batched, the more of them the smaller the batches."""
+
+    def __post_init__(self) -> None:
+        _check_threads("num_tflite_pools", self.pools)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupConfig:
     """What a version answers before it serves."""
 
@@ -221,6 +236,7 @@ class PlatformConfig:
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
     batching: BatchingConfig | None = None
     """None: each request is run on its own."""
+    lite: LiteConfig = field(default_factory=LiteConfig)
 
     def __post_init__(self) -> None:
         if not all(self.tags):

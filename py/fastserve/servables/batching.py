@@ -1,4 +1,4 @@
-"""The threads that run batches, and what a version is loaded with to be batched."""
+"""The threads that run batches, and how a version is told of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from fastserve.config.batching import MODEL_FILE, BatchingConfig, BatchingParame
 from fastserve.errors import ServingError
 
 _LOGGER = logging.getLogger(__name__)
+
+
+Batching = tuple[_native.BatchPolicy, _native.BatchScheduler]
+"""What a version is loaded with to be batched."""
 
 
 class Batcher:
@@ -27,9 +31,7 @@ class Batcher:
             config.parameters.threads, config.parameters.thread_pool_name
         )
 
-    def for_version(
-        self, version_dir: str
-    ) -> tuple[_native.BatchPolicy, _native.BatchScheduler] | None:
+    def for_version(self, version_dir: str) -> Batching | None:
         """Returns what to load a version with; None where its requests are not batched.
 
         Raises ServingError when its own parameters cannot be read, and where parameters do not go
@@ -43,12 +45,12 @@ class Batcher:
 
     def _own_policy(self, version_dir: str) -> _native.BatchPolicy | None:
         path = os.path.join(version_dir, MODEL_FILE)
-        return _policy(BatchingParameters.from_file(path)) if os.path.exists(path) else None
+        return batch_policy(BatchingParameters.from_file(path)) if os.path.exists(path) else None
 
     def _common_policy(self) -> _native.BatchPolicy:
         with self._lock:
             if self._policy is None:
-                self._policy = _policy(self._parameters)
+                self._policy = batch_policy(self._parameters)
             return self._policy
 
     def reload(self) -> None:
@@ -91,7 +93,8 @@ def _of_threads(parameters: BatchingParameters) -> tuple[int, str]:
     return parameters.threads, parameters.thread_pool_name
 
 
-def _policy(parameters: BatchingParameters) -> _native.BatchPolicy:
+def batch_policy(parameters: BatchingParameters) -> _native.BatchPolicy:
+    """Returns parameters as the native side takes them. Raises ServingError."""
     try:
         return _native.BatchPolicy(_native_options(parameters))
     except _native.NativeError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from fastserve import _native
 from fastserve.config.server import PlatformConfig
 from fastserve.errors import ServingError
-from fastserve.servables.batching import Batcher
+from fastserve.servables import lite
+from fastserve.servables.batching import Batcher, Batching
 from fastserve.servables.runtime import load_runtime
 from fastserve.servables.warmup import warm_up
 
@@ -47,8 +49,8 @@ class Loader(Protocol):
         ...
 
 
-class SavedModelLoader:
-    """Loads SavedModels of one platform into TensorFlow."""
+class VersionLoader:
+    """Loads a platform's SavedModels and, where those are preferred, TensorFlow Lite models."""
 
     def __init__(self, config: PlatformConfig, batcher: Batcher | None = None) -> None:
         """`batcher`: what its `batching` stands for."""
@@ -59,8 +61,34 @@ class SavedModelLoader:
         """Loads one and warms it up; TensorFlow's library before the first. Raises ServingError."""
         runtime = load_runtime()
         batching = self._batcher.for_version(path) if self._batcher else None
+        if self._config.lite.preferred and Path(path, lite.FILE_NAME).exists():
+            servable = lite.load_lite(
+                runtime,
+                name=name,
+                version=version,
+                path=path,
+                config=self._config.lite,
+                batching=batching,
+            )
+        else:
+            servable = self._load_saved_model(runtime, name, version, path, batching)
         try:
-            servable = _native.Servable.load(
+            warm_up(servable, path, self._config.warmup)
+        except BaseException:
+            servable.release()
+            raise
+        return servable
+
+    def _load_saved_model(
+        self,
+        runtime: _native.Runtime,
+        name: str,
+        version: int,
+        path: str,
+        batching: Batching | None,
+    ) -> _native.Servable:
+        try:
+            return _native.Servable.load(
                 runtime,
                 name=name,
                 version=version,
@@ -71,9 +99,3 @@ class SavedModelLoader:
             )
         except _native.NativeError as error:
             raise ServingError(error.code, error.message) from error
-        try:
-            warm_up(servable, path, self._config.warmup)
-        except BaseException:
-            servable.release()
-            raise
-        return servable

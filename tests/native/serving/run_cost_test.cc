@@ -72,6 +72,12 @@ TEST(RunCostTest, ARunThatCostsLessThanAHopIsTrivialUnlessItsRequestIsLarge) {
   EXPECT_TRUE(cost.IsCheap(kBytes));
 }
 
+TEST(RunCostTest, NothingIsCheapOnceThatIsForbidden) {
+  RunCost cost;
+  cost.ForbidCheap();
+  EXPECT_FALSE(MakeCheap(cost).IsCheap(kBytes));
+}
+
 TEST(RunCostTest, ARequestFarLargerThanUsualIsExpectedToCostMore) {
   RunCost cost;
   MakeCheap(cost);

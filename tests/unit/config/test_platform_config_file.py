@@ -9,7 +9,7 @@ from fastserve.cli import server_config
 from fastserve.command_line import parse_flags
 from fastserve.config.batching import BatchingConfig, BatchingParameters
 from fastserve.config.platform_config_file import read_platform_config_file
-from fastserve.config.server import PlatformConfig, WarmupConfig
+from fastserve.config.server import LiteConfig, PlatformConfig, WarmupConfig
 from fastserve.errors import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, ServingError
 
 ADAPTER = "type.googleapis.com/tensorflow.serving.SavedModelBundleSourceAdapterConfig"
@@ -96,6 +96,15 @@ def test_batching_is_on_where_its_parameters_are_set(file: Path) -> None:
     assert ignored.batching is None
 
 
+def test_tensorflow_lite_has_one_interpreter_unless_told_otherwise(file: Path) -> None:
+    preferred = "prefer_tflite_model: true"
+    assert one(file, preferred).lite == LiteConfig(preferred=True, pools=1)
+    made = one(file, f"{preferred} num_tflite_pools: 3 num_tflite_interpreters_per_pool: 2")
+    assert made.lite == LiteConfig(preferred=True, pools=3, interpreters_per_pool=2)
+    assert one(file, f"{preferred} num_tflite_interpreters: 4").lite.pools == 4
+    assert one(file, "num_tflite_pools: 3").lite == LiteConfig()
+
+
 def test_platforms_are_independent(file: Path) -> None:
     made = read(file, entry("saved_model_tags: 'a'", name="one") + entry("", name="two"))
     assert {name: platform.tags for name, platform in made.items()} == {
@@ -125,11 +134,7 @@ def test_memory_growth_is_turned_on_but_never_off(file: Path) -> None:
             "batching_parameters { num_batch_threads { value: 0 } }",
             "num_batch_threads must be positive; was 0",
         ),
-        (
-            "prefer_tflite_model: true",
-            "prefer_tflite_model of platform tensorflow cannot be used: TensorFlow Lite models are "
-            "not served; leave it out",
-        ),
+        ("prefer_tflite_model: true num_tflite_pools: 1025", "--num_tflite_pools is 1025; "),
         (
             "enable_model_warmup: true model_warmup_options { num_request_iterations {} }",
             "num_request_iterations of platform tensorflow is 0; it must be at least 1. To run no "
@@ -161,7 +166,6 @@ def test_fields_without_effect_are_warned_of(file: Path, caplog: pytest.LogCaptu
         model_warmup_options { num_model_warmup_threads { value: 2 } }
         enable_session_metadata: true
         resource_estimation_uses_validation_result: true
-        num_tflite_pools: 3
         mixed_precision: 'float16'
         """,
     )

@@ -20,7 +20,7 @@ from fastserve.errors import (
     UNKNOWN,
     ServingError,
 )
-from fastserve.servables.loader import SavedModelLoader
+from fastserve.servables.loader import VersionLoader
 from fastserve.servables.runtime import load_runtime
 from fastserve.servables.warmup import (
     MAX_RECORDS,
@@ -246,7 +246,7 @@ def test_one_record_more_than_the_limit_runs_and_fails(watched: Watched, tmp_pat
 def test_a_version_whose_warm_up_fails_does_not_load(models: Path, tmp_path: Path) -> None:
     version = shutil.copytree(models / "half_plus_two" / "1", tmp_path / "1")
     write(version, predict_log(1, signature_name="none"))
-    loader = SavedModelLoader(PlatformConfig())
+    loader = VersionLoader(PlatformConfig())
     with pytest.raises(ServingError, match='Serving signature key "none" not found'):
         loader.load("m", 1, str(version))
     write_warmup_file(requests_path(version), [predict(1).SerializeToString()])
@@ -262,7 +262,7 @@ def test_warm_up_minds_the_method_names_that_the_server_minds(
         (False, "^INVALID_ARGUMENT: Signature input alias: inputs"),
         (True, "^INTERNAL: Expected prediction signature method_name to be one of"),
     ):
-        loader = SavedModelLoader(PlatformConfig(warmup=WarmupConfig(check_method_names=checked)))
+        loader = VersionLoader(PlatformConfig(warmup=WarmupConfig(check_method_names=checked)))
         with pytest.raises(ServingError, match=text):
             loader.load("m", 7, str(version))
 
