@@ -38,20 +38,26 @@ def parameters(**fields: int | bool | Sequence[int]) -> str:
 
 
 @pytest.fixture
-def start(start_server: StartServer, models: Path, tmp_path: Path) -> Start:
-    """Starts a server of the model `rows` with these parameters."""
+def start(start_server: StartServer, models: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts a server of the model `rows` with these parameters, for one test."""
+    servers: list[ServerProcess] = []
 
     def with_parameters(**fields: Any) -> ServerProcess:
         file = tmp_path / "batching.txt"
         file.write_text(parameters(**fields))
-        return start_server(
-            "--model_name=rows",
-            f"--model_base_path={models / 'rows'}",
-            "--enable_batching",
-            f"--batching_parameters_file={file}",
+        servers.append(
+            start_server(
+                "--model_name=rows",
+                f"--model_base_path={models / 'rows'}",
+                "--enable_batching",
+                f"--batching_parameters_file={file}",
+            )
         )
+        return servers[-1]
 
-    return with_parameters
+    yield with_parameters
+    for server in servers:
+        server.stop()
 
 
 class Callers:
