@@ -130,6 +130,7 @@ void RegisterServer(py::module_& module) {
            py::arg("version"), py::arg("label"), py::arg("body"), py::arg("timeout_s"),
            "Answers a REST predict, classify or regress, at once or later through "
            "json_completions().")
+      .def_property_readonly("connections", [](const Server& self) { return self.connections(); })
       .def_property_readonly("json_completion_fd",
                              [](Server& self) { return self.completions().fd(); })
       .def("json_completions", &JsonCompletions, "Takes the finished (token, code, body) triples.")

@@ -36,10 +36,17 @@ inline void ThrowIfError(Status status) {
 // Each adds one concept to the module.
 void RegisterErrors(pybind11::module_& module);
 void RegisterLite(pybind11::module_& module);  // before RegisterRuntime, which names its types
+void RegisterMetrics(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
 void RegisterServer(pybind11::module_& module);
 
 inline pybind11::bytes ToBytes(ByteView view) { return pybind11::bytes(view.data(), view.size()); }
+
+// `text` as a str; what is no UTF-8 becomes lone surrogates.
+inline pybind11::object TextOf(std::string_view text) {
+  return pybind11::reinterpret_steal<pybind11::object>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+}
 
 }  // namespace fastserve

@@ -46,6 +46,8 @@ class Server {
   JsonPredictor& json() { return json_; }
   CompletionQueue& completions() { return completions_; }
   RequestTap& tap() { return tap_; }
+  // Open connections of the gRPC port.
+  size_t connections() const { return grpc_.connections(); }
 
  private:
   Router router_;

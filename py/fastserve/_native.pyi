@@ -4,6 +4,7 @@ Functions that may block release the GIL. Every error of the data plane is a `Na
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 class NativeError(RuntimeError):
     """A failure with its canonical code; `str()` is the bare message."""
@@ -11,6 +12,25 @@ class NativeError(RuntimeError):
     code: int
     """The gRPC status code's number."""
     message: str
+
+def read_metrics() -> dict[str, Any]:
+    """Everything that was counted so far; csrc/bindings/register_metrics.cc has the layout.
+
+    Counts by bucket and sums are those of csrc/metrics, times in nanoseconds.
+    """
+
+def record_rest(model: bytes, code: int, seconds: float) -> None:
+    """Counts a REST request that predict_json() has not seen; `model` as the client named it."""
+
+def enable_access_log() -> None:
+    """Keeps an entry of each native gRPC call from now on, to be taken; 65,536 may wait."""
+
+def take_access_log(timeout_s: float) -> list[tuple[Any, ...]]:
+    """Takes the entries that wait; waits, without the GIL, for the first one.
+
+    (seconds since the epoch, method, code, seconds, bytes in, bytes out, model, version, signature,
+    peer, traceparent).
+    """
 
 class Runtime:
     """TensorFlow's C library, opened once for the process."""
@@ -233,6 +253,9 @@ class Server:
         `method` is "predict", "classify" or "regress". None when the answer comes later, from
         json_completions(), under `token`.
         """
+    @property
+    def connections(self) -> int:
+        """Open connections of the gRPC port."""
     @property
     def json_completion_fd(self) -> int:
         """An eventfd that becomes readable when json_completions() has something."""
