@@ -146,6 +146,12 @@ void RegisterServer(py::module_& module) {
           "stop_capture", [](Server& self) { return self.tap().Stop(); },
           "Ends the capture; answers how many requests were dropped.")
       .def(
+          "drain_grpc",
+          [](Server& self, double grace_s) { return self.DrainGrpc(ToMilliseconds(grace_s)); },
+          py::arg("grace_s"), py::call_guard<py::gil_scoped_release>(),
+          "Finishes the gRPC calls in flight for up to grace_s; REST goes on. True when nothing was "
+          "cut off.")
+      .def(
           "shutdown",
           [](Server& self, double grace_s) { return self.Shutdown(ToMilliseconds(grace_s)); },
           py::arg("grace_s"), py::call_guard<py::gil_scoped_release>(),

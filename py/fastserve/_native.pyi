@@ -277,6 +277,11 @@ class Server:
 
         Returns how many requests were dropped, those that were never taken included.
         """
+    def drain_grpc(self, grace_s: float) -> bool:
+        """Stops accepting gRPC, lets calls in flight finish for up to `grace_s`, cuts them off.
+
+        True when nothing was cut off. REST goes on up to shutdown(). Blocks without the GIL.
+        """
     def shutdown(self, grace_s: float) -> bool:
         """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts them off.
 

@@ -263,8 +263,11 @@ class ModelServer:
         grace = self._config.shutdown_grace_s
         loop = asyncio.get_running_loop()
         end = loop.time() + grace + _STOP_MARGIN_S
-        native = loop.run_in_executor(None, self._shut_down, grace)
+        for batcher in self._batchers.values():
+            batcher.stop_waiting()
+        drained = loop.run_in_executor(None, self._native.drain_grpc, grace)
         await self._gateway.drain(grace)
+        native = asyncio.ensure_future(self._stop_native(drained))
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
         if not done or not native.result():
@@ -274,20 +277,23 @@ class ModelServer:
         if self._access_log is not None:
             self._access_log.write_now()
 
+    async def _stop_native(self, drained: asyncio.Future[bool]) -> bool:
+        """Stops the data plane once gRPC is drained. Returns whether nothing was cut off."""
+        nothing_cut_off = await drained
+        # Only now, since REST requests need it too.
+        await asyncio.get_running_loop().run_in_executor(None, self._shut_down)
+        return nothing_cut_off
+
+    def _shut_down(self) -> None:
+        self._native.shutdown(0.0)
+        for batcher in self._batchers.values():
+            batcher.stop()
+
 
 def _access_log(config: ObserveConfig) -> AccessLog | None:
     if not config.access_log:
         return None
     return AccessLog(config.access_log, as_json=config.log_format == "json")
-
-    def _shut_down(self, grace_s: float) -> bool:
-        """Ends the data plane; True when nothing was cut off. Blocks."""
-        for batcher in self._batchers.values():
-            batcher.stop_waiting()
-        finished = self._native.shutdown(grace_s)
-        for batcher in self._batchers.values():
-            batcher.stop()
-        return finished
 
 
 def _write_whole(path: Path, text: str) -> None:

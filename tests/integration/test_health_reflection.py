@@ -11,7 +11,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from support import rest, slow
+from support import rest
 from support.grpc_client import Client, failure
 from support.layout import config_text, model_entry, publish
 from support.server import ServerProcess, StartServer
@@ -24,7 +24,9 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 @pytest.fixture(scope="module")
 def server(start_server: StartServer, recorded_models: Path) -> ServerProcess:
     return start_server(
-        "--model_name=half_plus", f"--model_base_path={recorded_models / 'half_plus'}"
+        "--model_name=half_plus",
+        f"--model_base_path={recorded_models / 'half_plus'}",
+        "--enable_metrics=false",
     )
 
 
@@ -51,6 +53,11 @@ def check(client: Client, name: str) -> int:
 def test_known_name_is_serving(server: ServerProcess, name: str) -> None:
     with Client(server.grpc_port) as client:
         assert check(client, name) == SERVING
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/monitoring/prometheus/metrics"])
+def test_pages_of_metrics_are_not_there_when_they_are_off(server: ServerProcess, path: str) -> None:
+    assert rest.get(server.rest_port, path).status == 404
 
 
 def test_unknown_name_is_not_found(server: ServerProcess) -> None:
@@ -119,19 +126,3 @@ def test_reflection_answers_by_its_final_name_too(server: ServerProcess) -> None
         (answer,) = call(iter([request]), timeout=30)
     names = {service.name for service in answer.list_services_response.service}
     assert "tensorflow.serving.PredictionService" in names
-
-
-def test_probes_tell_of_a_drain_while_requests_are_still_taken(
-    start_server: StartServer, models: Path
-) -> None:
-    server = start_server(*slow.flags(models), "--drain_delay_seconds=1.5")
-    with Client(server.grpc_port) as client:
-        watched = stub(client).Watch(health_pb2.HealthCheckRequest(service=""), timeout=30)
-        assert next(watched).status == SERVING
-        server.signal()
-        assert next(watched).status == NOT_SERVING
-        assert check(client, "slow") == NOT_SERVING
-        assert rest.get(server.rest_port, "/readyz").status == 503
-        assert rest.get(server.rest_port, "/healthz").status == 200
-        slow.check(client.prediction.Predict(slow.request(seconds=0), timeout=30), 0)
-    assert server.wait() == 0

@@ -121,5 +121,19 @@ TEST(AccessLog, IsTakenInOrderAndBounded) {
   EXPECT_TRUE(log.Take(std::chrono::milliseconds(1)).empty());
 }
 
+// The last test, since it leaves no room for the names of others.
+TEST(Metrics, NamesThatClientsMakeUpAreBoundedButNoLoadedModelIsAmongTheOthers) {
+  const auto loaded = std::make_shared<SignatureMetrics>("loaded", 1, "s");
+  Metrics& metrics = Metrics::Instance();
+  for (size_t i = 0; i < Metrics::kMaxUnknownModels + 100; ++i) {
+    metrics.RecordUnrouted("made-up-" + std::to_string(i), {.code = StatusCode::kAborted});
+  }
+  metrics.RecordUnrouted("loaded", {.code = StatusCode::kAborted});
+  const auto rows = metrics.Read().requests;
+  EXPECT_GE(CountOf(rows, std::string(Metrics::kOtherModel), "", StatusCode::kAborted), 100u);
+  EXPECT_EQ(CountOf(rows, "loaded", "", StatusCode::kAborted), 1u);
+  EXPECT_EQ(CountOf(rows, "made-up-0", "", StatusCode::kAborted), 1u);
+}
+
 }  // namespace
 }  // namespace fastserve
