@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 import threading
@@ -15,8 +16,11 @@ from typing import TextIO
 from fastserve import _native
 from fastserve.config.observe import STDERR
 from fastserve.errors import CODE_NAMES, ConfigError
+from fastserve.observe import instruments
 from fastserve.observe.logs import utc
 from fastserve.observe.snapshot import METHODS
+
+_LOGGER = logging.getLogger(__name__)
 
 _MAX_WAITING = 65536
 """Entries of the control plane that wait to be written; more are dropped."""
@@ -75,16 +79,10 @@ class AccessLog:
         """Opens the file. Raises ConfigError."""
         self._line: Callable[[Entry], str] = Entry.as_json if as_json else Entry.as_text
         self._waiting: deque[Entry] = deque()
-        self._dropped = 0
         self._lock = threading.Lock()
         self._file = _open(path)
         _native.enable_access_log()
         threading.Thread(target=self._run, name="fastserve-access-log", daemon=True).start()
-
-    @property
-    def dropped(self) -> int:
-        """Entries given to `record` that were not written."""
-        return self._dropped
 
     def record(
         self,
@@ -100,7 +98,7 @@ class AccessLog:
     ) -> None:
         """Takes a request that Python has answered; never waits for the file."""
         if len(self._waiting) >= _MAX_WAITING:
-            self._dropped += 1
+            instruments.access_log_dropped.add()
             return
         self._waiting.append(
             Entry(
@@ -118,13 +116,16 @@ class AccessLog:
 
     def write_now(self, timeout_s: float = 0.0) -> None:
         """Writes what has come so far; waits up to `timeout_s` for a native call."""
-        natives = _native.take_access_log(timeout_s)
         with self._lock:
-            for native in natives:
-                self._file.write(self._line(_native_entry(*native)) + "\n")
+            entries = [_native_entry(*each) for each in _native.take_access_log(timeout_s)]
             while self._waiting:
-                self._file.write(self._line(self._waiting.popleft()) + "\n")
-            self._file.flush()
+                entries.append(self._waiting.popleft())
+            try:
+                self._file.writelines(f"{self._line(entry)}\n" for entry in entries)
+                self._file.flush()
+            except OSError as error:
+                instruments.access_log_dropped.add(amount=len(entries))
+                _LOGGER.error("cannot write the access log: %s", error.strerror)
 
     def _run(self) -> None:
         while True:

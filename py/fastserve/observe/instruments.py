@@ -22,6 +22,11 @@ class Counter:
         with self._lock:
             self._counts[values] = self._counts.get(values, 0) + amount
 
+    def total(self) -> int:
+        """Returns the sum over all series."""
+        with self._lock:
+            return sum(self._counts.values())
+
     def samples(self) -> list[tuple[Labels, float | HistogramSample]]:
         """Returns every series."""
         with self._lock:
@@ -74,5 +79,7 @@ load_seconds = Histogram(LOAD_LIMITS, "model")
 """Of loads that went well, warm-up included."""
 unload_seconds = Histogram(LOAD_LIMITS, "model")
 """From the decision to unload a version until its memory is free."""
+access_log_dropped = Counter()
+"""Entries of the control plane; those of native calls are counted natively."""
 warmup_micros = Histogram(exponential(10, 1.8, 33), "model_path", "status")
 warmup_records = Counter("model_path", "status")

@@ -133,7 +133,8 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     dropped = Family(
         "fastserve_access_log_dropped_total", "counter", "Requests missing in the access log."
     )
-    dropped.samples.append(((), snapshot.native["access_log_dropped"]))
+    lost = snapshot.native["access_log_dropped"] + instruments.access_log_dropped.total()
+    dropped.samples.append(((), lost))
     return [in_flight, open_ones, memory, dropped]
 
 
