@@ -68,6 +68,7 @@ py::dict ReadMetrics() {
   snapshot["padding_size"] = ToPython(read.padding_size);
   snapshot["in_flight"] = py::make_tuple(read.in_flight[0], read.in_flight[1]);
   snapshot["access_log_dropped"] = read.access_log_dropped;
+  snapshot["request_log_dropped"] = read.request_log_dropped;
   return snapshot;
 }
 
@@ -84,9 +85,7 @@ py::list TakeAccessLog(double timeout_s) {
   std::vector<AccessEntry> entries;
   {
     const py::gil_scoped_release unlocked;
-    const std::chrono::duration<double> timeout(timeout_s);
-    entries = Metrics::Instance().access_log().Take(
-        std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
+    entries = Metrics::Instance().access_log().Take(ToMilliseconds(timeout_s));
   }
   py::list list;
   for (const AccessEntry& entry : entries) {
@@ -96,6 +95,22 @@ py::list TakeAccessLog(double timeout_s) {
         ended.count(), static_cast<int>(entry.outcome.method), static_cast<int>(entry.outcome.code),
         latency.count(), entry.outcome.bytes_in, entry.outcome.bytes_out, TextOf(entry.model),
         entry.version, TextOf(entry.signature), TextOf(entry.peer), TextOf(entry.traceparent)));
+  }
+  return list;
+}
+
+py::list TakeRequestLog() {
+  std::vector<LoggedRequest> requests;
+  {
+    const py::gil_scoped_release unlocked;
+    requests = Metrics::Instance().request_log().Take();
+  }
+  py::list list;
+  for (const LoggedRequest& logged : requests) {
+    const std::chrono::duration<double> answered = logged.answered.time_since_epoch();
+    list.append(py::make_tuple(answered.count(), TextOf(logged.model), logged.version,
+                               TextOf(logged.signature), static_cast<int>(logged.method),
+                               ToBytes(logged.request), ToBytes(logged.answer)));
   }
   return list;
 }
@@ -111,6 +126,11 @@ void RegisterMetrics(py::module_& module) {
       "Keeps an entry of each native call, to be taken.");
   module.def("take_access_log", &TakeAccessLog, py::arg("timeout_s"),
              "Takes the entries that wait; waits for the first one.");
+  module.def(
+      "set_request_log_rates",
+      [](RequestLog::Rates rates) { Metrics::Instance().request_log().SetRates(std::move(rates)); },
+      py::arg("rates"), "Replaces the shares of requests that are kept, by model.");
+  module.def("take_request_log", &TakeRequestLog, "Takes the requests that were kept so far.");
 }
 
 }  // namespace fastserve

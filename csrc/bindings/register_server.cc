@@ -12,12 +12,6 @@ namespace py = pybind11;
 namespace fastserve {
 namespace {
 
-using Milliseconds = std::chrono::milliseconds;
-
-Milliseconds ToMilliseconds(double seconds) {
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::duration<double>(seconds));
-}
-
 void Publish(Server& self, const std::vector<ServableHandle*>& handles,
              const std::map<std::string, VersionLabels>& labels,
              const std::map<std::string, PendingVersions>& pending) {
@@ -149,7 +143,8 @@ void RegisterServer(py::module_& module) {
           "drain_grpc",
           [](Server& self, double grace_s) { return self.DrainGrpc(ToMilliseconds(grace_s)); },
           py::arg("grace_s"), py::call_guard<py::gil_scoped_release>(),
-          "Finishes the gRPC calls in flight for up to grace_s; REST goes on. True when nothing was "
+          "Finishes the gRPC calls in flight for up to grace_s; REST goes on. True when nothing "
+          "was "
           "cut off.")
       .def(
           "shutdown",

@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +41,11 @@ void RegisterMetrics(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
 void RegisterServer(pybind11::module_& module);
+
+inline std::chrono::milliseconds ToMilliseconds(double seconds) {
+  const std::chrono::duration<double> exact(seconds);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(exact);
+}
 
 inline pybind11::bytes ToBytes(ByteView view) { return pybind11::bytes(view.data(), view.size()); }
 

@@ -156,6 +156,7 @@ MetricsSnapshot Metrics::Read() const {
     snapshot.in_flight[i] = static_cast<int64_t>(in_flight[i]);
   }
   snapshot.access_log_dropped = access_log_.dropped();
+  snapshot.request_log_dropped = request_log_.dropped();
   return snapshot;
 }
 

@@ -12,6 +12,7 @@
 #include "metrics/access_log.h"
 #include "metrics/batching_metrics.h"
 #include "metrics/histogram.h"
+#include "metrics/request_log.h"
 #include "metrics/signature_metrics.h"
 
 namespace fastserve {
@@ -82,6 +83,7 @@ struct MetricsSnapshot {
   std::map<size_t, HistogramData> padding_size;  // by rows of the batch
   int64_t in_flight[kProtocols] = {};
   uint64_t access_log_dropped = 0;
+  uint64_t request_log_dropped = 0;
 };
 
 // Everything that the data plane counts, one for the process. Threads: any.
@@ -104,6 +106,7 @@ class Metrics {
   Histogram& worker_queue() { return worker_queue_; }
   BatchingSessionMetrics& batching_session() { return batching_session_; }
   AccessLog& access_log() { return access_log_; }
+  RequestLog& request_log() { return request_log_; }
   // For BatchingMetrics; takes a lock.
   void RecordPadding(size_t batch_rows, size_t padding);
 
@@ -124,6 +127,7 @@ class Metrics {
   Histogram worker_queue_{LatencyLimits()};
   BatchingSessionMetrics batching_session_;
   AccessLog access_log_;
+  RequestLog request_log_;
 
   mutable std::mutex mutex_;
   std::set<const SignatureMetrics*> signatures_;

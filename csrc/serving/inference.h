@@ -79,6 +79,7 @@ class InferenceJob {
   Result<ModelSpecView> model_spec() const;
 
   ApiMethod method() const;
+  ByteView message() const { return bytes_.view(); }
 
   // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);

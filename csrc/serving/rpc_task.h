@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "metrics/metrics.h"
 #include "serving/routing.h"
 #include "serving/run_task.h"
 #include "transport/grpc/call.h"
@@ -33,6 +34,8 @@ class RpcTask : public RunTask {
     Result<ByteChain> answer = job_.Answer(*ran);
     if (!answer.ok()) return call_->Finish(answer.status());
     OnAnswered();
+    Metrics::Instance().request_log().Offer(*job_.metrics(), job_.method(), job_.message(),
+                                            *answer);
     call_->Reply(std::move(*answer));
   }
 

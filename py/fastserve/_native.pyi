@@ -32,6 +32,18 @@ def take_access_log(timeout_s: float) -> list[tuple[Any, ...]]:
     peer, traceparent).
     """
 
+def set_request_log_rates(rates: Mapping[str, float]) -> None:
+    """Replaces, model by model, the share (0 to 1) of the requests over gRPC that is kept.
+
+    64 MiB of them may wait to be taken; what comes more is dropped, and counted.
+    """
+
+def take_request_log() -> list[tuple[float, str, str, str, int, bytes, bytes]]:
+    """Takes the requests that were kept so far.
+
+    (seconds since the epoch, model, version, signature, method, request, answer), both serialized.
+    """
+
 class Runtime:
     """TensorFlow's C library, opened once for the process."""
 

@@ -31,6 +31,7 @@ from fastserve.manager.manager import ModelManager
 from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
 from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.observe.access_log import AccessLog
+from fastserve.observe.request_log import RequestLog
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.batching import Batcher
@@ -95,9 +96,11 @@ class ModelServer:
             always_present=config.load.always_present,
             fail_if_no_versions=config.load.fail_if_no_versions,
         )
+        self._request_log = RequestLog(config.load.tags)
         self._reloader = ConfigReloader(
             self._manager,
             self._source,
+            self._request_log,
             allow_unavailable_labels=config.allow_unavailable_labels,
         )
         self._file_config = config.model_config
@@ -276,6 +279,7 @@ class ModelServer:
             )
         if self._access_log is not None:
             self._access_log.write_now()
+        self._request_log.write_now()
 
     async def _stop_native(self, drained: asyncio.Future[bool]) -> bool:
         """Stops the data plane once gRPC is drained. Returns whether nothing was cut off."""

@@ -2,13 +2,17 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow_serving.apis import prediction_log_pb2
 
-from support import rest
+from fastserve.servables.tfrecord import read_records
+from support import examples, rest
 from support.grpc_client import Client, failure, predict_request
+from support.layout import config_text, model_entry
 from support.server import ServerProcess, StartServer, run_to_end
 from support.waiting import wait_until
 
@@ -112,3 +116,59 @@ def test_access_log_that_cannot_be_written_ends_the_start(recorded_models: Path)
     )
     assert done.returncode == 255
     assert "cannot write --access_log=/nonexistent/access.log: No such file" in done.stderr
+
+
+def logging_entry(name: str, base: Path, prefix: Path, rate: float) -> str:
+    return model_entry(
+        name,
+        base,
+        f'logging_config {{ log_collector_config {{ filename_prefix: "{prefix}" }} '
+        f"sampling_config {{ sampling_rate: {rate} }} }}",
+    )
+
+
+def logged(folder: Path) -> list[prediction_log_pb2.PredictionLog]:
+    """All that is logged in a folder's files, in order."""
+    records = [each for path in sorted(folder.glob("*.tfrecord")) for each in read_records(path)]
+    return [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+
+
+def test_requests_of_a_model_are_logged_with_their_answers(
+    start_server: StartServer, recorded_models: Path, tmp_path: Path
+) -> None:
+    base, folder = recorded_models / "half_plus", tmp_path / "logs" / "all"
+    config = tmp_path / "models.config"
+    entries = [
+        logging_entry("all", base, folder / "requests", 1.0),
+        logging_entry("none", base, tmp_path / "logs" / "none" / "requests", 0.0),
+        model_entry("quiet", base),
+    ]
+    config.write_text(config_text(entries))
+    server = start_server(f"--model_config_file={config}")
+    request = predict_request("all", {"x": np.float32([1, 2])})
+    given = examples.model_input([examples.example(x=2.0)])
+    spec = examples.model_spec("all", "classify_x_to_y")
+    multi = examples.multi_request([examples.task(spec, "classify")], given)
+    with Client(server.grpc_port) as client:
+        response = client.prediction.Predict(request, timeout=30)
+        classified = client.prediction.Classify(examples.classify_request(spec, given), timeout=30)
+        client.prediction.MultiInference(multi, timeout=30)
+        failure(lambda: client.predict("all", {"wrong": np.float32([1])}))
+        for name in ("none", "quiet"):
+            client.predict(name, {"x": np.float32([1])})
+        wait_until(lambda: len(logged(folder)) == 3, 20, "three requests are logged")
+        client.reload(config_text([model_entry("all", base)]))
+        client.predict("all", {"x": np.float32([1])})
+    server.stop()
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["all"]
+    first, second, third = logged(folder)
+    assert first.predict_log.request == request
+    assert first.predict_log.response == response
+    metadata = first.log_metadata
+    assert (metadata.model_spec.name, metadata.model_spec.version.value) == ("all", 3)
+    assert metadata.model_spec.signature_name == "serving_default"
+    assert metadata.sampling_config.sampling_rate == 1.0
+    assert list(metadata.saved_model_tags) == ["serve"]
+    assert abs(metadata.timestamp_secs - time.time()) < 600
+    assert second.classify_log.response == classified
+    assert third.multi_inference_log.request == multi

@@ -203,6 +203,40 @@ def test_metrics_have_help_and_type_and_count_requests_by_signature(server: Serv
     assert after['fastserve_model_loads_total{model="half_plus",outcome="OK"}'] >= 1
 
 
+def test_batches_are_counted(start_server: StartServer, models: Path, tmp_path: Path) -> None:
+    parameters = tmp_path / "batching.txt"
+    parameters.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 4")
+    monitoring = tmp_path / "monitoring.config"
+    monitoring.write_text("prometheus_config { enable: true }")
+    server = start_server(
+        "--model_name=rows",
+        f"--model_base_path={models / 'rows'}",
+        "--enable_batching",
+        f"--batching_parameters_file={parameters}",
+        f"--monitoring_config_file={monitoring}",
+    )
+    with Client(server.grpc_port) as client:
+        for _ in range(2):
+            client.predict("rows", {"x": np.float32([1, 2, 3])})
+    assert (
+        rest.post(server.rest_port, "/v1/models/rows:predict", {"instances": [1.0]}).status == 200
+    )
+    page = series(server)
+    prefix = ":tensorflow:serving:batching_session:"
+    assert page[f"{prefix}wrapped_run_count{{}}"] == 3
+    assert page[f'{prefix}queuing_latency_count{{thread_pool_name=""}}'] == 3
+    assert page[f"{prefix}input_batch_size_sum{{}}"] == 7
+    assert page[f"{prefix}processed_batch_size_sum{{}}"] == 12
+    assert page[f'{prefix}padding_size_sum{{execution_batch_size="4"}}'] == 5
+    runs = ':tensorflow:serving:runtime_latency_count{model_name="rows",API="Predict"'
+    assert page[f'{runs},runtime="TF1"}}'] == 3
+    own = series(server, "/metrics")
+    assert own['fastserve_batch_rows_bucket{model="rows",version="1",le="2"}'] == 0
+    assert own['fastserve_batch_rows_bucket{model="rows",version="1",le="4"}'] == 3
+    assert own['fastserve_batch_padding_rows_total{model="rows",version="1"}'] == 5
+    assert own['fastserve_batch_queue_duration_seconds_count{model="rows",version="1"}'] == 3
+
+
 def test_in_flight_requests_are_seen(start_server: StartServer, models: Path) -> None:
     server = start_server(*slow.flags(models))
     name = 'fastserve_requests_in_flight{protocol="grpc"}'

@@ -81,5 +81,7 @@ unload_seconds = Histogram(LOAD_LIMITS, "model")
 """From the decision to unload a version until its memory is free."""
 access_log_dropped = Counter()
 """Entries of the control plane; those of native calls are counted natively."""
+request_log_dropped = Counter()
+"""Requests that could not be written; those that came too fast are counted natively."""
 warmup_micros = Histogram(exponential(10, 1.8, 33), "model_path", "status")
 warmup_records = Counter("model_path", "status")

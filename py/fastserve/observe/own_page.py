@@ -135,7 +135,12 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     )
     lost = snapshot.native["access_log_dropped"] + instruments.access_log_dropped.total()
     dropped.samples.append(((), lost))
-    return [in_flight, open_ones, memory, dropped]
+    unlogged = Family(
+        "fastserve_request_log_dropped_total", "counter", "Requests missing in request logs."
+    )
+    lost = snapshot.native["request_log_dropped"] + instruments.request_log_dropped.total()
+    unlogged.samples.append(((), lost))
+    return [in_flight, open_ones, memory, dropped, unlogged]
 
 
 def _resident_bytes() -> int:

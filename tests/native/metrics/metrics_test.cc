@@ -121,6 +121,30 @@ TEST(AccessLog, IsTakenInOrderAndBounded) {
   EXPECT_TRUE(log.Take(std::chrono::milliseconds(1)).empty());
 }
 
+TEST(RequestLog, KeepsTheShareThatIsAskedForUpToItsBytes) {
+  const SignatureMetrics always("always", 1, "s"), never("never", 1, "s"), half("half", 1, "s");
+  RequestLog log;
+  ByteChain answer;
+  answer.Append("answer");
+  log.Offer(always, ApiMethod::kPredict, "nobody asks for it", answer);
+  log.SetRates({{"always", 1.0}, {"never", 0.0}, {"half", 0.5}});
+  log.Offer(always, ApiMethod::kPredict, "request", answer);
+  for (int i = 0; i < 1000; ++i) log.Offer(never, ApiMethod::kPredict, "request", answer);
+  const auto kept = log.Take();
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_EQ(kept[0].model, "always");
+  EXPECT_EQ(kept[0].request, "request");
+  EXPECT_EQ(kept[0].answer, "answer");
+  for (int i = 0; i < 1000; ++i) log.Offer(half, ApiMethod::kPredict, "request", answer);
+  EXPECT_NEAR(static_cast<double>(log.Take().size()), 500.0, 150.0);
+  const std::string large(RequestLog::kMaxBytes / 2, 'x');
+  for (int i = 0; i < 3; ++i) log.Offer(always, ApiMethod::kPredict, large, answer);
+  EXPECT_EQ(log.dropped(), 2u);
+  EXPECT_EQ(log.Take().size(), 1u);
+  log.Offer(always, ApiMethod::kPredict, large, answer);
+  EXPECT_EQ(log.Take().size(), 1u);
+}
+
 // The last test, since it leaves no room for the names of others.
 TEST(Metrics, NamesThatClientsMakeUpAreBoundedButNoLoadedModelIsAmongTheOthers) {
   const auto loaded = std::make_shared<SignatureMetrics>("loaded", 1, "s");
