@@ -217,9 +217,10 @@ def test_batches_are_counted(start_server: StartServer, models: Path, tmp_path: 
     )
     with Client(server.grpc_port) as client:
         for _ in range(2):
-            client.predict("rows", {"x": np.float32([1, 2, 3])})
+            client.predict("rows", {"x": np.ones((3, 2), np.float32)})
     assert (
-        rest.post(server.rest_port, "/v1/models/rows:predict", {"instances": [1.0]}).status == 200
+        rest.post(server.rest_port, "/v1/models/rows:predict", {"instances": [[1.0, 1.0]]}).status
+        == 200
     )
     page = series(server)
     prefix = ":tensorflow:serving:batching_session:"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastserve.errors import ServingError
@@ -60,9 +60,10 @@ class Reply:
     """Neither a body nor its length: an answer to HEAD."""
     close: bool = False
     """The connection ends with it."""
-    code: int = 0
+    # What is counted; the client sees nothing of it.
+    code: int = field(default=0, compare=False)
     """The canonical code that `status` stands for."""
-    model: str = ""
+    model: str = field(default="", compare=False)
     """Of a request that was refused: the model that its path names."""
 
 

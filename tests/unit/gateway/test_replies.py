@@ -90,7 +90,7 @@ def test_html_page_is_that_of_upstream() -> None:
 def test_error_is_the_bare_message_under_its_status() -> None:
     reply = error_reply(ServingError(NOT_FOUND, "Servable not found for request: Latest(m)"))
     body = b'{\n    "error": "Servable not found for request: Latest(m)"\n}'
-    assert reply == Reply(404, body, b"application/json", code=NOT_FOUND)
+    assert reply == Reply(404, body, b"application/json")
     assert error_reply(ServingError(INVALID_ARGUMENT, "x")).status == 400
 
 
