@@ -261,6 +261,7 @@ def run(arguments: Sequence[str]) -> int:
         if values["help"] or values["version"]:
             print(help_text() if values["help"] else _versions())
             return 0
+        logs.set_up(values["log_format"])
         config = server_config(values)
         from fastserve.server import serve
 

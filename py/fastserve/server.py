@@ -96,7 +96,7 @@ class ModelServer:
             always_present=config.load.always_present,
             fail_if_no_versions=config.load.fail_if_no_versions,
         )
-        self._request_log = RequestLog(config.load.tags)
+        self._request_log = RequestLog({name: each.tags for name, each in config.platforms.items()})
         self._reloader = ConfigReloader(
             self._manager,
             self._source,

@@ -7,15 +7,21 @@ import logging
 import sys
 from datetime import datetime, timezone
 
+_HANDLER = logging.StreamHandler(sys.stderr)
+
 
 def set_up(log_format: str) -> None:
-    """Lets the process log to standard error, one line an event, as "text" or "json"."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Lets the process log to standard error, one line an event, as "text" or "json".
+
+    May be called again for another format.
+    """
     if log_format == "json":
-        handler.setFormatter(_JsonFormatter())
+        _HANDLER.setFormatter(_JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s] %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+        _HANDLER.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname).1s %(name)s] %(message)s")
+        )
+    logging.basicConfig(level=logging.INFO, handlers=[_HANDLER])
 
 
 def utc(seconds: float) -> str:

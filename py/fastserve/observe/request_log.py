@@ -48,23 +48,25 @@ class RequestLog:
     requests too. What cannot be written is dropped, and counted.
     """
 
-    def __init__(self, tags: Sequence[str]) -> None:
-        """`tags`: those of the loaded SavedModels."""
+    def __init__(self, tags: Mapping[str, Sequence[str]]) -> None:
+        """`tags`: platform -> those that its SavedModels are loaded by."""
         self._tags = tags
-        self._configs: Mapping[str, RequestLogConfig] = {}
+        self._models: Mapping[str, ModelConfig] = {}
         self._files: dict[str, _OpenFile] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def set_models(self, models: Sequence[ModelConfig]) -> None:
         """Replaces what is asked for; there is no thread before anything is."""
-        logged = {model.name: model.request_log for model in models if model.request_log}
+        rates = {
+            model.name: model.request_log.sampling_rate for model in models if model.request_log
+        }
         with self._lock:
-            self._configs = logged
-            for model in self._files.keys() - logged.keys():
-                self._files.pop(model).file.close()
-        _native.set_request_log_rates({name: each.sampling_rate for name, each in logged.items()})
-        if logged and self._thread is None:
+            self._models = {model.name: model for model in models}
+            for name in self._files.keys() - rates.keys():
+                self._files.pop(name).file.close()
+        _native.set_request_log_rates(rates)
+        if rates and self._thread is None:
             self._thread = threading.Thread(
                 target=self._run, name="fastserve-request-log", daemon=True
             )
@@ -96,10 +98,12 @@ class RequestLog:
         request: bytes,
         answer: bytes,
     ) -> None:
-        config = self._configs.get(model)
-        if config is None:
+        configured = self._models.get(model)
+        config = configured.request_log if configured else None
+        if configured is None or config is None:
             return  # It is not asked for any more.
-        metadata = protos.LogMetadata(timestamp_secs=int(answered), saved_model_tags=self._tags)
+        metadata = protos.LogMetadata(timestamp_secs=int(answered))
+        metadata.saved_model_tags.extend(self._tags[configured.platform])
         metadata.model_spec.name = model
         metadata.model_spec.version.value = int(version)
         metadata.model_spec.signature_name = signature
