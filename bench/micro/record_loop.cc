@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -36,12 +37,12 @@ int main(int argc, char** argv) {
   const int requests = argc > 1 ? std::atoi(argv[1]) : 5'000'000;
   const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
   const auto signature = std::make_shared<SignatureMetrics>("a_model_with_a_long_name", 1, "s");
-  const auto begun = std::chrono::steady_clock::now();
+  const std::clock_t begun = std::clock();  // CPU time, so that other processes do not count
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) {
     running.emplace_back([&] { Count(signature, requests); });
   }
   for (std::thread& thread : running) thread.join();
-  const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - begun;
-  std::printf("%.0f ns a request and thread\n", elapsed.count() / requests);
+  const double seconds = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+  std::printf("%.0f ns of CPU a request\n", seconds * 1e9 / requests / threads);
 }
