@@ -12,12 +12,6 @@ namespace py = pybind11;
 namespace fastserve {
 namespace {
 
-using Milliseconds = std::chrono::milliseconds;
-
-Milliseconds ToMilliseconds(double seconds) {
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::duration<double>(seconds));
-}
-
 void Publish(Server& self, const std::vector<ServableHandle*>& handles,
              const std::map<std::string, VersionLabels>& labels,
              const std::map<std::string, PendingVersions>& pending) {
@@ -130,6 +124,7 @@ void RegisterServer(py::module_& module) {
            py::arg("version"), py::arg("label"), py::arg("body"), py::arg("timeout_s"),
            "Answers a REST predict, classify or regress, at once or later through "
            "json_completions().")
+      .def_property_readonly("connections", [](const Server& self) { return self.connections(); })
       .def_property_readonly("json_completion_fd",
                              [](Server& self) { return self.completions().fd(); })
       .def("json_completions", &JsonCompletions, "Takes the finished (token, code, body) triples.")
@@ -144,6 +139,13 @@ void RegisterServer(py::module_& module) {
       .def(
           "stop_capture", [](Server& self) { return self.tap().Stop(); },
           "Ends the capture; answers how many requests were dropped.")
+      .def(
+          "drain_grpc",
+          [](Server& self, double grace_s) { return self.DrainGrpc(ToMilliseconds(grace_s)); },
+          py::arg("grace_s"), py::call_guard<py::gil_scoped_release>(),
+          "Finishes the gRPC calls in flight for up to grace_s; REST goes on. True when nothing "
+          "was "
+          "cut off.")
       .def(
           "shutdown",
           [](Server& self, double grace_s) { return self.Shutdown(ToMilliseconds(grace_s)); },

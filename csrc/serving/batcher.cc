@@ -116,9 +116,14 @@ class Batcher::Request final : public BatchTask {
 
  private:
   void Settle(size_t index, Result<RunOutputs> outcome) {
-    if (pieces_.size() == 1) return task_->Finish(std::move(outcome));
+    if (pieces_.size() == 1) return Finish(std::move(outcome));
     pieces_[index] = std::move(outcome);
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) task_->Finish(JoinPieces());
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish(JoinPieces());
+  }
+
+  void Finish(Result<RunOutputs> outcome) {
+    if (outcome.ok()) task_->RecordRun(BatchClock::now() - since_);
+    task_->Finish(std::move(outcome));
   }
 
   Result<RunOutputs> JoinPieces() {
@@ -131,6 +136,7 @@ class Batcher::Request final : public BatchTask {
   }
 
   const std::shared_ptr<const Queue> queue_;
+  const BatchClock::time_point since_ = BatchClock::now();
   const std::vector<HostTensor> inputs_;
   const std::vector<size_t> wanted_;  // by index of the queue's fetches
   const std::shared_ptr<RunTask> task_;
@@ -139,8 +145,11 @@ class Batcher::Request final : public BatchTask {
 };
 
 Batcher::Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
-                 std::shared_ptr<const BatchPolicy> policy)
-    : session_(session), scheduler_(std::move(scheduler)), policy_(std::move(policy)) {}
+                 std::shared_ptr<const BatchPolicy> policy, BatchingMetrics& metrics)
+    : session_(session),
+      scheduler_(std::move(scheduler)),
+      policy_(std::move(policy)),
+      metrics_(metrics) {}
 
 bool Batcher::RunsAlone() const {
   const auto options = policy_->Get();
@@ -152,6 +161,7 @@ Result<RunOutputs> Batcher::RunAlone(const RunRequest& request) const {
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
   FASTSERVE_RETURN_IF_ERROR(policy_->Get()->CheckTaskSize(*rows));
+  metrics_.RecordAlone(request.feeds.size(), static_cast<size_t>(*rows));
   Result<RunOutputs> ran = RunNow(session_, request);
   if (!ran.ok()) return ran;
   FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, *rows));
@@ -237,9 +247,21 @@ Result<RunOutputs> Batcher::RunBatch(const Queue& queue, const Batch& batch, int
   return ran;
 }
 
+void Batcher::RecordTaken(const Queue& queue, const Batch& batch) const {
+  const auto now = BatchClock::now();
+  for (const BatchPiece& piece : batch.pieces) {
+    metrics_.RecordQueued(now - piece.since);
+    for (size_t i = 0; i < queue.feeds.size(); ++i) {
+      metrics_.RecordInput(static_cast<size_t>(piece.rows));
+    }
+  }
+}
+
 void Batcher::Run(const Queue& queue, const Batch& batch) const {
   // Without a row there is none to pad with.
   const int64_t padded = batch.rows == 0 ? 0 : queue.options->PaddedSize(batch.rows);
+  RecordTaken(queue, batch);
+  metrics_.RecordBatch(static_cast<size_t>(padded), static_cast<size_t>(padded - batch.rows));
   const Result<RunOutputs> outputs = RunBatch(queue, batch, padded);
   int64_t begin = 0;
   for (const BatchPiece& piece : batch.pieces) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "batching/batch_scheduler.h"
+#include "metrics/batching_metrics.h"
 #include "serving/session_run.h"
 
 namespace fastserve {
@@ -18,9 +19,9 @@ class RunTask;
 // same sets of tensors share a queue. Any thread.
 class Batcher {
  public:
-  // `session` must outlive this and every request.
+  // `session` and `metrics` must outlive this and every request.
   Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
-          std::shared_ptr<const BatchPolicy> policy);
+          std::shared_ptr<const BatchPolicy> policy, BatchingMetrics& metrics);
 
   // Whether a request need not wait, by the options, so that there is no harm in RunAlone().
   bool RunsAlone() const;
@@ -53,11 +54,13 @@ class Batcher {
   std::shared_ptr<Queue> MakeQueue(const RunRequest& request,
                                    std::shared_ptr<const BatchingOptions> options) const;
   void Run(const Queue& queue, const Batch& batch) const;
+  void RecordTaken(const Queue& queue, const Batch& batch) const;
   Result<RunOutputs> RunBatch(const Queue& queue, const Batch& batch, int64_t padded) const;
 
   const Session& session_;
   const std::shared_ptr<BatchScheduler> scheduler_;
   const std::shared_ptr<const BatchPolicy> policy_;
+  BatchingMetrics& metrics_;
   mutable std::mutex mutex_;
   // By the sets of feeds and fetches, each sorted and without repetition.
   mutable std::map<std::pair<Places, Places>, std::shared_ptr<Queue>, KeyLess> queues_;

@@ -353,6 +353,11 @@ Result<ModelSpecView> InferenceJob::model_spec() const {
   return requested_.empty() ? ModelSpecView() : requested_[0].model_spec;
 }
 
+ApiMethod InferenceJob::method() const {
+  if (rpc_ == InferenceRpc::kClassify) return ApiMethod::kClassify;
+  return rpc_ == InferenceRpc::kRegress ? ApiMethod::kRegress : ApiMethod::kMultiInference;
+}
+
 Status InferenceJob::Bind(const Servable& servable, const InferenceOptions& options) {
   servable_ = &servable;
   if (rpc_ == InferenceRpc::kMultiInference) {
@@ -378,7 +383,10 @@ Result<ByteChain> InferenceJob::Answer(const RunOutputs& ran) const {
                                tasks_[i].bound->signature.name};
     answers.push_back({model, (*results)[i]});
   }
-  if (rpc_ == InferenceRpc::kMultiInference) return WriteMultiInferenceResponse(answers);
+  if (rpc_ == InferenceRpc::kMultiInference) {
+    metrics()->RecordExamples(input_.examples.size());
+    return WriteMultiInferenceResponse(answers);
+  }
   return WriteInferenceResponse(answers[0]);
 }
 

@@ -78,6 +78,9 @@ class InferenceJob {
   // goes by its first task.
   Result<ModelSpecView> model_spec() const;
 
+  ApiMethod method() const;
+  ByteView message() const { return bytes_.view(); }
+
   // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);
   bool IsCheap() const { return AreCheap(tasks_, bytes_.size()); }
@@ -85,6 +88,11 @@ class InferenceJob {
   void RecordCost(std::chrono::nanoseconds elapsed) const {
     fastserve::RecordCost(tasks_, elapsed, bytes_.size());
   }
+  void RecordRun(std::chrono::nanoseconds elapsed) const {
+    metrics()->RecordRun(method(), elapsed);
+  }
+  // Of the signature, the first one for a MultiInference.
+  const SignatureMetricsPtr& metrics() const { return tasks_[0].bound->metrics; }
   Result<RunRequest> Prepare() const { return PrepareTasks(tasks_, input_, bytes_.size()); }
   // The response message to what the run gave.
   Result<ByteChain> Answer(const RunOutputs& ran) const;

@@ -22,7 +22,7 @@ void InferenceService::Register(GrpcServer& server) {
 void InferenceService::Handle(InferenceRpc rpc, CallPtr call, ByteBuffer bytes) {
   Result<InferenceJob> job = InferenceJob::Parse(rpc, std::move(bytes));
   if (!job.ok()) return call->Finish(job.status());
-  Result<ServablePtr> servable = FindServable(router_, *job);
+  Result<ServablePtr> servable = FindServable(router_, *call, *job);
   if (!servable.ok()) return call->Finish(servable.status());
   if (Status status = job->Bind(**servable, options_); !status.ok()) return call->Finish(status);
   Dispatch(RpcTask(std::move(call), std::move(*servable), std::move(*job)), workers_);

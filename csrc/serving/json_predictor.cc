@@ -22,6 +22,25 @@ Result<ServablePtr> Route(const Router& router, const JsonPredictRequest& reques
   return router.Current()->Find(request.model, request.version, request.label);
 }
 
+ApiMethod ApiMethodOf(JsonMethod method) {
+  if (method == JsonMethod::kPredict) return ApiMethod::kPredict;
+  return method == JsonMethod::kClassify ? ApiMethod::kClassify : ApiMethod::kRegress;
+}
+
+// Counts the answer to `request`, and returns it.
+JsonAnswer Counted(const JsonPredictRequest& request, JsonAnswer answer) {
+  // Whoever waits for it has answered in its stead after the deadline.
+  const bool late = request.deadline && RequestRecord::Clock::now() >= *request.deadline;
+  request.record->Ask(ApiMethodOf(request.method), request.model);
+  request.record->End(late ? StatusCode::kDeadlineExceeded : answer.code, answer.body.size());
+  return answer;
+}
+
+void Complete(CompletionQueue& completions, const JsonPredictRequest& request, JsonAnswer answer) {
+  JsonAnswer counted = Counted(request, std::move(answer));
+  completions.Push({request.token, counted.code, std::move(counted.body)});
+}
+
 }  // namespace
 
 // What all of them have in common: who waits, and how the answer gets there.
@@ -29,19 +48,24 @@ class JsonPredictor::Task : public RunTask {
  public:
   struct Context {
     CompletionQueue& completions;
-    int64_t token;
-    std::optional<Clock::time_point> deadline;
+    JsonPredictRequest request;
     ServablePtr servable;
-    size_t bytes;  // of the body
+    SignatureMetricsPtr metrics;  // of the signature
+    size_t bytes;                 // of the body
   };
-  explicit Task(Context context) : context_(std::move(context)) {}
+  explicit Task(Context context) : context_(std::move(context)) {
+    context_.request.record->Route(context_.metrics);
+  }
 
   const Servable& servable() const override { return *context_.servable; }
-  std::optional<Clock::time_point> deadline() const override { return context_.deadline; }
+  std::optional<Clock::time_point> deadline() const override { return context_.request.deadline; }
   bool abandoned() const override { return false; }
   void Finish(Result<RunOutputs> ran) override {
-    JsonAnswer answer = Answer(ran);
-    context_.completions.Push({context_.token, answer.code, std::move(answer.body)});
+    Complete(context_.completions, context_.request, Answer(ran));
+  }
+
+  void RecordRun(std::chrono::nanoseconds elapsed) const override {
+    context_.metrics->RecordRun(ApiMethodOf(context_.request.method), elapsed);
   }
 
   JsonAnswer Answer(const Result<RunOutputs>& ran) const {
@@ -77,8 +101,7 @@ class JsonPredictor::PredictTask final : public Task {
                                      std::string(name.empty() ? "serving_default" : name) +
                                      "\" not found in signature def");
     }
-    Context context{completions, request.token, request.deadline, std::move(*servable),
-                    body.size()};
+    Context context{completions, request, std::move(*servable), bound->metrics, body.size()};
     return std::shared_ptr<Task>(
         std::make_shared<PredictTask>(std::move(context), std::move(*json), *bound, options));
   }
@@ -136,8 +159,7 @@ class JsonPredictor::ExamplesTask final : public Task {
     Result<InferenceTask> task =
         fastserve::MakeTask(**servable, method, json->signature_name, options);
     if (!task.ok()) return task.status();
-    Context context{completions, request.token, request.deadline, std::move(*servable),
-                    body.size()};
+    Context context{completions, request, std::move(*servable), task->bound->metrics, body.size()};
     return std::shared_ptr<Task>(
         std::make_shared<ExamplesTask>(std::move(context), std::move(*json), *task));
   }
@@ -174,28 +196,30 @@ Result<std::shared_ptr<JsonPredictor::Task>> JsonPredictor::MakeTask(
 
 std::optional<JsonAnswer> JsonPredictor::Predict(JsonPredictRequest request,
                                                  std::string_view body) {
+  request.record = std::make_shared<RequestRecord>();
+  request.record->Start(Protocol::kRest, {});
+  request.record->Received(body.size());
   if (body.size() > kInlineBodyBytes) return PostWhole(std::move(request), body);
   const Result<std::shared_ptr<Task>> task = MakeTask(request, body);
-  if (!task.ok()) return Failure(task.status());
+  if (!task.ok()) return Counted(request, Failure(task.status()));
   switch (PlaceOf(**task)) {
     case RunPlace::kHere:
-      return (*task)->Answer(RunHere(**task));
+      return Counted(request, (*task)->Answer(RunHere(**task)));
     case RunPlace::kBatch:
       Enqueue(*task);
       return std::nullopt;
     case RunPlace::kWorker:
-      return Post([held = *task] { held->Finish(RunHere(*held)); });
+      return Post(request, [held = *task] { held->Finish(RunHere(*held)); });
   }
   return std::nullopt;
 }
 
 std::optional<JsonAnswer> JsonPredictor::PostWhole(JsonPredictRequest request,
                                                    std::string_view body) {
-  return Post([this, request = std::move(request), body = std::string(body)] {
+  return Post(request, [this, request, body = std::string(body)] {
     const Result<std::shared_ptr<Task>> task = MakeTask(request, body);
     if (!task.ok()) {
-      JsonAnswer failure = Failure(task.status());
-      completions_.Push({request.token, failure.code, std::move(failure.body)});
+      Complete(completions_, request, Failure(task.status()));
     } else if ((*task)->servable().batcher() != nullptr) {
       Enqueue(*task);
     } else {
@@ -204,9 +228,10 @@ std::optional<JsonAnswer> JsonPredictor::PostWhole(JsonPredictRequest request,
   });
 }
 
-std::optional<JsonAnswer> JsonPredictor::Post(std::function<void()> task) {
+std::optional<JsonAnswer> JsonPredictor::Post(const JsonPredictRequest& request,
+                                              std::function<void()> task) {
   if (workers_.Post(std::move(task))) return std::nullopt;
-  return Failure(Status::Unavailable("The server is shutting down"));
+  return Counted(request, Failure(Status::Unavailable("The server is shutting down")));
 }
 
 }  // namespace fastserve

@@ -47,6 +47,7 @@ class PredictJob {
   // The model asked for; kInvalidArgument where the request names none.
   Result<ModelSpecView> model_spec() const;
   ByteView message() const { return bytes_.view(); }
+  static ApiMethod method() { return ApiMethod::kPredict; }
 
   // Finds the signature; kFailedPrecondition with upstream's text when there is none, and as
   // CheckPredictMethodName(). Must be called, and be OK, before what follows. `servable` need not
@@ -57,6 +58,11 @@ class PredictJob {
   void RecordCost(std::chrono::nanoseconds elapsed) const {
     bound_->cost.Record(elapsed, bytes_.size());
   }
+  void RecordRun(std::chrono::nanoseconds elapsed) const {
+    bound_->metrics->RecordRun(method(), elapsed);
+  }
+  // Of the signature.
+  const SignatureMetricsPtr& metrics() const { return bound_->metrics; }
   Result<RunRequest> Prepare();
   // The PredictResponse to what the run gave.
   Result<ByteChain> Answer(const RunOutputs& ran) const;

@@ -33,7 +33,7 @@ void PredictService::Register(GrpcServer& server) {
 void PredictService::Handle(CallPtr call, ByteBuffer bytes) {
   Result<PredictJob> job = PredictJob::Parse(std::move(bytes), encoding_);
   if (!job.ok()) return call->Finish(job.status());
-  Result<ServablePtr> servable = FindServable(router_, *job);
+  Result<ServablePtr> servable = FindServable(router_, *call, *job);
   if (!servable.ok()) return call->Finish(servable.status());
   if (Status status = job->Bind(**servable, options_); !status.ok()) return call->Finish(status);
   Dispatch(PredictTask(tap_, std::move(call), std::move(*servable), std::move(*job)), workers_);

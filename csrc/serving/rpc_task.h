@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "metrics/metrics.h"
 #include "serving/routing.h"
 #include "serving/run_task.h"
 #include "transport/grpc/call.h"
@@ -15,7 +16,9 @@ class RpcTask : public RunTask {
  public:
   // `job` is bound to `servable`.
   RpcTask(CallPtr call, ServablePtr servable, Job job)
-      : call_(std::move(call)), servable_(std::move(servable)), job_(std::move(job)) {}
+      : call_(std::move(call)), servable_(std::move(servable)), job_(std::move(job)) {
+    call_->record().Route(job_.metrics());
+  }
 
   const Servable& servable() const override { return *servable_; }
   std::optional<Clock::time_point> deadline() const override { return call_->deadline(); }
@@ -24,12 +27,15 @@ class RpcTask : public RunTask {
   bool IsTrivial() const override { return job_.IsTrivial(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
+  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
 
   void Finish(Result<RunOutputs> ran) override {
     if (!ran.ok()) return call_->Finish(ran.status());
     Result<ByteChain> answer = job_.Answer(*ran);
     if (!answer.ok()) return call_->Finish(answer.status());
     OnAnswered();
+    Metrics::Instance().request_log().Offer(*job_.metrics(), job_.method(), job_.message(),
+                                            *answer);
     call_->Reply(std::move(*answer));
   }
 
@@ -45,10 +51,11 @@ class RpcTask : public RunTask {
   Job job_;
 };
 
-// Finds the servable that `job` asks for.
+// Finds the servable that `job`, the request of `call`, asks for.
 template <class Job>
-Result<ServablePtr> FindServable(const Router& router, const Job& job) {
+Result<ServablePtr> FindServable(const Router& router, Call& call, const Job& job) {
   const Result<ModelSpecView> spec = job.model_spec();
+  call.record().Ask(job.method(), spec.ok() ? spec->name : std::string_view());
   if (!spec.ok()) return spec.status();
   return FindServable(router, *spec);
 }

@@ -21,7 +21,10 @@ Result<RunOutputs> RunHere(RunTask& task) {
   const Batcher* batcher = task.servable().batcher();
   Result<RunOutputs> ran = batcher != nullptr ? batcher->RunAlone(*request)
                                               : RunNow(task.servable().session(), *request);
-  if (ran.ok()) task.RecordCost(RunTask::Clock::now() - start);
+  if (!ran.ok()) return ran;
+  const auto elapsed = RunTask::Clock::now() - start;
+  task.RecordCost(elapsed);
+  task.RecordRun(elapsed);
   return ran;
 }
 

@@ -30,6 +30,8 @@ class RunTask {
   virtual Result<RunRequest> Prepare() = 0;
   // Told how long Prepare() and the run took, where it was run on its own.
   virtual void RecordCost(std::chrono::nanoseconds elapsed) const = 0;
+  // Told how long a run that went well took, the wait for a batch included.
+  virtual void RecordRun(std::chrono::nanoseconds elapsed) const = 0;
   // Takes the outcome. Once.
   virtual void Finish(Result<RunOutputs> ran) = 0;
 };

@@ -35,6 +35,7 @@ Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> s
     bound.fetches = Bind(*session_, signature.outputs);
     bound.signature = std::move(signature);
     if (session_->runs_elsewhere()) bound.cost.ForbidCheap();
+    bound.metrics = std::make_shared<SignatureMetrics>(name_, version_, key);
   }
 }
 
@@ -59,8 +60,11 @@ Result<ServablePtr> Servable::Make(std::unique_ptr<Session> session, std::string
   auto servable = std::unique_ptr<Servable>(
       new Servable(std::move(name), version, std::move(session), std::move(*signatures)));
   if (batching) {
-    servable->batcher_ = std::make_unique<Batcher>(
-        servable->session(), std::move(batching->scheduler), std::move(batching->policy));
+    servable->batching_metrics_ =
+        std::make_unique<BatchingMetrics>(servable->name(), servable->version());
+    servable->batcher_ =
+        std::make_unique<Batcher>(servable->session(), std::move(batching->scheduler),
+                                  std::move(batching->policy), *servable->batching_metrics_);
   }
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
     Reaper::Instance().Bury([dead, on_unloaded] {

@@ -12,6 +12,8 @@
 #include "base/status.h"
 #include "batching/batch_scheduler.h"
 #include "codec/signature.h"
+#include "metrics/batching_metrics.h"
+#include "metrics/signature_metrics.h"
 #include "serving/run_cost.h"
 #include "session/session.h"
 
@@ -25,6 +27,7 @@ struct BoundSignature {
   std::vector<TF_Output> feeds;
   std::vector<TF_Output> fetches;
   mutable RunCost cost;
+  SignatureMetricsPtr metrics;
 };
 
 class Batcher;
@@ -73,6 +76,7 @@ class Servable {
   std::string name_;
   int64_t version_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<BatchingMetrics> batching_metrics_;  // of the batcher
   std::unique_ptr<Batcher> batcher_;
   std::string signature_def_map_;
   std::map<std::string, BoundSignature, std::less<>> signatures_;

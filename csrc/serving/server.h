@@ -29,7 +29,7 @@ struct ServerOptions {
 };
 
 // The data plane put together: the gRPC port, the routing table, and what runs between them.
-// Threads: any; Start() and Shutdown() once each.
+// Threads: any; Start(), DrainGrpc() and Shutdown() once each, in this order.
 class Server {
  public:
   explicit Server(const ServerOptions& options);
@@ -37,6 +37,9 @@ class Server {
 
   // Binds and serves. Returns the bound TCP ports in the order of the addresses.
   Result<std::vector<int>> Start();
+  // Stops accepting gRPC connections, and lets calls in flight finish for up to `grace`. True when
+  // none was cut off. JSON requests are answered as before, up to Shutdown().
+  bool DrainGrpc(std::chrono::milliseconds grace) { return grpc_.Shutdown(grace); }
   // Stops accepting, lets calls in flight finish for up to `grace`, then cuts off what is left and
   // stops every thread; waits for runs that are under way. True when nothing was cut off.
   bool Shutdown(std::chrono::milliseconds grace);
@@ -46,6 +49,8 @@ class Server {
   JsonPredictor& json() { return json_; }
   CompletionQueue& completions() { return completions_; }
   RequestTap& tap() { return tap_; }
+  // Open connections of the gRPC port.
+  size_t connections() const { return grpc_.connections(); }
 
  private:
   Router router_;

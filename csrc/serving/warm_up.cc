@@ -27,6 +27,7 @@ class WarmUpTask final : public RunTask {
   bool IsTrivial() const override { return job_.IsTrivial(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
   void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
+  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
   void Finish(Result<RunOutputs> ran) override {
     outcome_.set_value(ran.ok() ? job_.Answer(*ran).status() : ran.status());
   }

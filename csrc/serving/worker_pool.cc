@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "metrics/metrics.h"
+
 namespace fastserve {
 
 WorkerPool::WorkerPool(int threads) {
@@ -11,7 +13,9 @@ WorkerPool::WorkerPool(int threads) {
 
 WorkerPool::~WorkerPool() { Stop(); }
 
-bool WorkerPool::Post(std::function<void()> task) { return tasks_.Push(std::move(task)); }
+bool WorkerPool::Post(std::function<void()> task) {
+  return tasks_.Push({std::move(task), std::chrono::steady_clock::now()});
+}
 
 void WorkerPool::Stop() {
   tasks_.Close();
@@ -20,7 +24,10 @@ void WorkerPool::Stop() {
 }
 
 void WorkerPool::Run() {
-  while (const auto task = tasks_.Next()) (*task)();
+  while (const auto queued = tasks_.Next()) {
+    Metrics::Instance().worker_queue().Record(std::chrono::steady_clock::now() - queued->since);
+    queued->task();
+  }
 }
 
 }  // namespace fastserve

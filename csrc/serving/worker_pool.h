@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -22,9 +23,14 @@ class WorkerPool {
   void Stop();
 
  private:
+  struct Queued {
+    std::function<void()> task;
+    std::chrono::steady_clock::time_point since;
+  };
+
   void Run();
 
-  BlockingQueue<std::function<void()>> tasks_;
+  BlockingQueue<Queued> tasks_;
   std::vector<std::thread> threads_;
 };
 

@@ -4,6 +4,7 @@ Functions that may block release the GIL. Every error of the data plane is a `Na
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 class NativeError(RuntimeError):
     """A failure with its canonical code; `str()` is the bare message."""
@@ -11,6 +12,37 @@ class NativeError(RuntimeError):
     code: int
     """The gRPC status code's number."""
     message: str
+
+def read_metrics() -> dict[str, Any]:
+    """Everything that was counted so far; csrc/bindings/register_metrics.cc has the layout.
+
+    Counts by bucket and sums are those of csrc/metrics, times in nanoseconds.
+    """
+
+def record_rest(model: bytes, code: int, seconds: float) -> None:
+    """Counts a REST request that predict_json() has not seen; `model` as the client named it."""
+
+def enable_access_log() -> None:
+    """Keeps an entry of each native gRPC call from now on, to be taken; 65,536 may wait."""
+
+def take_access_log(timeout_s: float) -> list[tuple[Any, ...]]:
+    """Takes the entries that wait; waits, without the GIL, for the first one.
+
+    (seconds since the epoch, method, code, seconds, bytes in, bytes out, model, version, signature,
+    peer, traceparent).
+    """
+
+def set_request_log_rates(rates: Mapping[str, float]) -> None:
+    """Replaces, model by model, the share (0 to 1) of the requests over gRPC that is kept.
+
+    64 MiB of them may wait to be taken; what comes more is dropped, and counted.
+    """
+
+def take_request_log() -> list[tuple[float, str, str, str, int, bytes, bytes]]:
+    """Takes the requests that were kept so far.
+
+    (seconds since the epoch, model, version, signature, method, request, answer), both serialized.
+    """
 
 class Runtime:
     """TensorFlow's C library, opened once for the process."""
@@ -234,6 +266,9 @@ class Server:
         json_completions(), under `token`.
         """
     @property
+    def connections(self) -> int:
+        """Open connections of the gRPC port."""
+    @property
     def json_completion_fd(self) -> int:
         """An eventfd that becomes readable when json_completions() has something."""
     def json_completions(self) -> list[tuple[int, int, bytes]]:
@@ -253,6 +288,11 @@ class Server:
         """Ends the capture, and the wait of take_captured().
 
         Returns how many requests were dropped, those that were never taken included.
+        """
+    def drain_grpc(self, grace_s: float) -> bool:
+        """Stops accepting gRPC, lets calls in flight finish for up to `grace_s`, cuts them off.
+
+        True when nothing was cut off. REST goes on up to shutdown(). Blocks without the GIL.
         """
     def shutdown(self, grace_s: float) -> bool:
         """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts them off.

@@ -20,6 +20,7 @@ from fastserve.config.model_config_file import (
     single_model_config,
 )
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
+from fastserve.config.observe import ObserveConfig, read_monitoring_path
 from fastserve.config.platform_config_file import read_platform_config_file
 from fastserve.config.server import (
     GrpcConfig,
@@ -34,6 +35,7 @@ from fastserve.config.server import (
 from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import ConfigError, ServingError
 from fastserve.flags import COMMANDS, REPLACED_BY_PLATFORM_CONFIG_FILE
+from fastserve.observe import logs
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         io_threads=values["io_threads"],
         worker_threads=values["worker_threads"],
         shutdown_grace_s=values["shutdown_grace_seconds"],
+        observe=_observe_config(values),
         port_file=values["port_file"],
     )
 
@@ -155,6 +158,17 @@ def _session_config(values: Mapping[str, Any]) -> SessionConfig:
         gpu_memory_growth=values["gpu_memory_growth"],
         mixed_precision=values["mixed_precision"],
         base=base,
+    )
+
+
+def _observe_config(values: Mapping[str, Any]) -> ObserveConfig:
+    path = values["monitoring_config_file"]
+    return ObserveConfig(
+        metrics=values["enable_metrics"],
+        serving_page=read_monitoring_path(path) if path else "",
+        log_format=values["log_format"],
+        access_log=values["access_log"],
+        drain_delay_s=values["drain_delay_seconds"],
     )
 
 
@@ -237,11 +251,7 @@ def run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         command = importlib.import_module(f"fastserve.commands.{arguments[0].replace('-', '_')}")
         return int(command.run(arguments[1:]))
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
-    )
+    logs.set_up("text")
     try:
         values = parse_flags(arguments)
     except ConfigError as error:
@@ -251,6 +261,7 @@ def run(arguments: Sequence[str]) -> int:
         if values["help"] or values["version"]:
             print(help_text() if values["help"] else _versions())
             return 0
+        logs.set_up(values["log_format"])
         config = server_config(values)
         from fastserve.server import serve
 

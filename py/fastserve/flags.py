@@ -339,6 +339,23 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             10.0,
             "how long requests in flight may take after SIGTERM",
         ),
+        Flag(
+            "drain_delay_seconds",
+            _number,
+            0.0,
+            "how long after SIGTERM requests are still taken, while health says NOT_SERVING",
+        ),
+    ),
+    "Observing": (
+        Flag(
+            "monitoring_config_file",
+            str,
+            "",
+            "MonitoringConfig in text format: TensorFlow Serving's metrics, on the HTTP port",
+        ),
+        Flag("enable_metrics", _boolean, True, "fastserve's own metrics at /metrics of that port"),
+        Flag("log_format", str, "text", "of the lines on standard error: text or json"),
+        Flag("access_log", str, "", "file to append one line a request to; -: standard error"),
     ),
     "Taken for TensorFlow Serving's sake, without effect": (
         *(
@@ -367,6 +384,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
                     _boolean,
                     True,
                     "the graph's definition is dropped after the load in any case",
+                ),
+                (
+                    "enable_grpc_healthcheck_service",
+                    _boolean,
+                    False,
+                    "grpc.health.v1 is always served",
                 ),
                 ("enable_profiler", _boolean, True, "there is no profiler service"),
                 ("skip_initialize_tpu", _boolean, False, "there is no support of TPUs"),

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,18 +22,28 @@ from fastserve.config.model_config_file import (
     read_model_config_file,
 )
 from fastserve.config.models import ModelConfig
+from fastserve.config.observe import ObserveConfig
 from fastserve.config.server import ServerConfig
 from fastserve.errors import ConfigError
+from fastserve.gateway import pages
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
 from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
 from fastserve.manager.scheduling import ThreadScheduler
+from fastserve.observe.access_log import AccessLog
+from fastserve.observe.request_log import RequestLog
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.batching import Batcher
 from fastserve.servables.loader import VersionLoader
 from fastserve.servables.runtime import enable_xla, load_op_libraries
-from fastserve.services import model_service, prediction_service, request_capture
+from fastserve.services import (
+    health,
+    model_service,
+    prediction_service,
+    reflection,
+    request_capture,
+)
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
 
@@ -86,19 +96,28 @@ class ModelServer:
             always_present=config.load.always_present,
             fail_if_no_versions=config.load.fail_if_no_versions,
         )
+        self._request_log = RequestLog({name: each.tags for name, each in config.platforms.items()})
         self._reloader = ConfigReloader(
             self._manager,
             self._source,
+            self._request_log,
             allow_unavailable_labels=config.allow_unavailable_labels,
         )
         self._file_config = config.model_config
         self._config_file = ConfigFileWatcher(
             self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
-        self._rpcs = RpcServer(self._native)
-        self._mount_services()
-        self._gateway = Gateway(self._native, self._manager, config=config.rest)
         self._stopping = asyncio.Event()
+        self._access_log = _access_log(config.observe)
+        self._rpcs = RpcServer(self._native, access_log=self._access_log)
+        self._mount_services()
+        self._gateway = Gateway(
+            self._native,
+            self._manager,
+            config=config.rest,
+            pages=self._pages(),
+            access_log=self._access_log,
+        )
 
     async def run(self) -> int:
         """Binds, loads, serves until told to stop, and drains. Returns the exit status.
@@ -119,12 +138,14 @@ class ModelServer:
         if libraries := self._config.custom_op_libraries:
             await loop.run_in_executor(None, load_op_libraries, libraries)
         self._reloader.start(models)
+        self._health.update(self._manager.readiness())
         self._source.start()
         if await loop.run_in_executor(None, self._await_models, models):
             self._announce(grpc_port, rest_port)
         if self._config.model_config_file:
             self._config_file.start(models)
         await self._stopping.wait()
+        await asyncio.sleep(self._config.observe.drain_delay_s)
         await self._stop()
         return 0
 
@@ -148,14 +169,32 @@ class ModelServer:
         if self._config.request_capture:
             tap = request_capture.RequestCaptureServicer(self._native)
             servicers[request_capture.SERVICE_NAME] = tap
+        self._health = health.HealthServicer(servicers)
+        servicers[health.SERVICE_NAME] = self._health
         self._rpcs.add_generic_rpc_handlers(
             generic_handler(protos.service(name), servicer) for name, servicer in servicers.items()
         )
+        self._rpcs.add_generic_rpc_handlers(reflection.handlers(servicers))
+
+    def _pages(self) -> dict[str, pages.Page]:
+        found = {
+            "/healthz": pages.alive_page,
+            "/readyz": pages.ready_page(self._manager.readiness, self._stopping.is_set),
+        }
+        if self._config.observe.metrics:
+            found["/metrics"] = pages.metrics_page(self._connections, self._manager.readiness)
+        if path := self._config.observe.serving_page:
+            found[path] = pages.serving_metrics_page
+        return found
+
+    def _connections(self) -> Mapping[str, int]:
+        return {"grpc": self._native.connections, "rest": self._gateway.connections}
 
     def _publish(self, table: RoutingTable) -> None:
         # The loader makes no others.
         servables = cast("list[_native.Servable]", table.all_servables())
         self._native.publish(servables, table.labels, table.pending)
+        self._health.update(table.readiness())
 
     def _start_grpc(self) -> int:
         try:
@@ -218,6 +257,7 @@ class ModelServer:
             os._exit(128 + number)
         _LOGGER.info("%s: finishing what is in flight", number.name)
         self._stopping.set()
+        self._health.drain()
         self._config_file.stop()
         self._manager.stop()
 
@@ -226,23 +266,38 @@ class ModelServer:
         grace = self._config.shutdown_grace_s
         loop = asyncio.get_running_loop()
         end = loop.time() + grace + _STOP_MARGIN_S
-        native = loop.run_in_executor(None, self._shut_down, grace)
+        for batcher in self._batchers.values():
+            batcher.stop_waiting()
+        drained = loop.run_in_executor(None, self._native.drain_grpc, grace)
         await self._gateway.drain(grace)
+        native = asyncio.ensure_future(self._stop_native(drained))
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
         if not done or not native.result():
             _LOGGER.warning(
                 "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace
             )
+        if self._access_log is not None:
+            self._access_log.write_now()
+        self._request_log.write_now()
 
-    def _shut_down(self, grace_s: float) -> bool:
-        """Ends the data plane; True when nothing was cut off. Blocks."""
-        for batcher in self._batchers.values():
-            batcher.stop_waiting()
-        finished = self._native.shutdown(grace_s)
+    async def _stop_native(self, drained: asyncio.Future[bool]) -> bool:
+        """Stops the data plane once gRPC is drained. Returns whether nothing was cut off."""
+        nothing_cut_off = await drained
+        # Only now, since REST requests need it too.
+        await asyncio.get_running_loop().run_in_executor(None, self._shut_down)
+        return nothing_cut_off
+
+    def _shut_down(self) -> None:
+        self._native.shutdown(0.0)
         for batcher in self._batchers.values():
             batcher.stop()
-        return finished
+
+
+def _access_log(config: ObserveConfig) -> AccessLog | None:
+    if not config.access_log:
+        return None
+    return AccessLog(config.access_log, as_json=config.log_format == "json")
 
 
 def _write_whole(path: Path, text: str) -> None:

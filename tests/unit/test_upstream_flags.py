@@ -64,8 +64,6 @@ MISSING = {
     "grpc_socket_path",
     "grpc_channel_arguments",
     "ssl_config_file",
-    "enable_grpc_healthcheck_service",
-    "monitoring_config_file",
 }
 
 VALUES = {BOOL: ("true", True), FLOAT: ("0.5", 0.5), INTEGER: ("7", 7), STRING: ("x=y", "x=y")}

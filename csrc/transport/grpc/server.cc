@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "transport/grpc/connection_gate.h"
@@ -21,6 +22,11 @@ class GrpcServer::Impl {
 
   MethodTable& methods() { return methods_; }
   const std::vector<int>& ports() const { return ports_; }
+  size_t connections() const {
+    return std::accumulate(
+        threads_.begin(), threads_.end(), size_t{0},
+        [](size_t sum, const auto& thread) { return sum + thread->connections(); });
+  }
 
   Status Start();
   bool Shutdown(std::chrono::milliseconds grace);
@@ -114,6 +120,8 @@ void GrpcServer::SetFallback(FallbackHandler handler) {
 }
 
 Status GrpcServer::Start() { return impl_->Start(); }
+
+size_t GrpcServer::connections() const { return impl_->connections(); }
 
 std::vector<int> GrpcServer::ports() const { return impl_->ports(); }
 

@@ -71,8 +71,14 @@ void ServerCall::OnLoop(Apply apply) {
   }
 }
 
+bool ServerCall::Decide(StatusCode code, size_t answer_bytes) {
+  if (ended_.exchange(true)) return false;
+  record().End(code, answer_bytes);
+  return true;
+}
+
 void ServerCall::Reply(ByteChain message) {
-  if (ended_.exchange(true)) return;
+  if (!Decide(StatusCode::kOk, message.size())) return;
   CountBuffered(message);
   OnLoop([message = std::move(message)](ServerCall& self) mutable {
     self.ApplyMessage(std::move(message));
@@ -81,14 +87,14 @@ void ServerCall::Reply(ByteChain message) {
 }
 
 void ServerCall::Finish(Status status, Metadata trailing) {
-  if (ended_.exchange(true)) return;
+  if (!Decide(status.code())) return;
   OnLoop([status = std::move(status), trailing = std::move(trailing)](ServerCall& self) mutable {
     self.ApplyEnd(std::move(status), std::move(trailing));
   });
 }
 
 void ServerCall::End(Status status, Metadata trailing) {
-  if (!ended_.exchange(true)) ApplyEnd(std::move(status), std::move(trailing));
+  if (Decide(status.code())) ApplyEnd(std::move(status), std::move(trailing));
 }
 
 void ServerCall::SendInitialMetadata(Metadata metadata) {
@@ -124,14 +130,20 @@ void ServerCall::OnHeader(ByteView name, ByteView value) {
     TakeTimeout(value);
   } else if (name == "grpc-encoding") {
     reader_.set_encoding(value);
-  } else if (method_ == nullptr && IsCustomKey(name)) {
-    TakeMetadata(name, value);
+  } else if (method_ == nullptr) {
+    if (IsCustomKey(name)) TakeMetadata(name, value);
+  } else if (name == "traceparent") {
+    record().TraceContext(value);
   }
 }
 
 void ServerCall::TakePath(ByteView path) {
   method_ = session_->methods().Find(path);
-  if (method_ == nullptr) path_ = path;
+  if (method_ == nullptr) {
+    path_ = path;
+  } else {
+    record().Start(Protocol::kGrpc, origin_->peer);
+  }
 }
 
 void ServerCall::TakeTimeout(ByteView text) {
@@ -222,6 +234,7 @@ void ServerCall::OnEnd() {
   } else if (!request_) {
     End(Status::Internal("a unary request has no message"));
   } else {
+    record().Received(request_.size());
     method_->second.handle(shared_from_this(), std::move(request_));
   }
 }
@@ -357,7 +370,7 @@ void ServerCall::OnClose(uint32_t /*error_code*/) {
 
 void ServerCall::Detach() {
   CountAnswered();
-  ended_.store(true, std::memory_order_release);
+  Decide(StatusCode::kCancelled);
   session_ = nullptr;
   DropRequest();
   if (!output().empty()) {

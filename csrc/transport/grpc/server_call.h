@@ -73,6 +73,8 @@ class ServerCall final : public Call,
   template <class Apply>
   void OnLoop(Apply apply);
   void CountBuffered(const ByteChain& message);
+  // Takes it upon the caller to end the call, with this outcome; false when that is done already.
+  bool Decide(StatusCode code, size_t answer_bytes = 0);
   // Decides the outcome, from the loop's thread, unless that is done.
   void End(Status status, Metadata trailing = {});
 

@@ -19,6 +19,7 @@ from fastserve.config.models import (
     VersionPolicy,
     check_unique,
 )
+from fastserve.config.request_log import request_log_from_proto
 from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import FAILED_PRECONDITION, ConfigError, ServingError
 
@@ -85,8 +86,12 @@ def models_from_proto(
     if not allow_unavailable_labels:
         for made in models:
             _check_labels(made)
-    if logged := [model.name for model in listed if model.HasField("logging_config")]:
-        _warn_once(f"logging_config of {', '.join(logged)} has no effect: requests are not logged")
+    for model, made in zip(listed, models, strict=True):
+        if model.HasField("logging_config") and made.request_log is None:
+            _warn_once(
+                f"logging_config of {made.name} has no effect: it has no filename_prefix in a "
+                "log_collector_config"
+            )
     return models
 
 
@@ -97,6 +102,7 @@ def _model(model: Any, transitions: Transitions) -> ModelConfig:
         version_policy=_version_policy(model),
         version_labels=dict(model.version_labels),
         transition=transitions.of(model.name),
+        request_log=request_log_from_proto(model.name, model.logging_config),
     )
     for label, version in made.version_labels.items():
         if version < 0:

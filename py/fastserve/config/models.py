@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from fastserve.config.request_log import RequestLogConfig
 from fastserve.errors import ConfigError
 
 TENSORFLOW_PLATFORM = "tensorflow"
@@ -101,6 +102,8 @@ class ModelConfig:
     version_labels: Mapping[str, int] = field(default_factory=dict)
     """Label -> version."""
     transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
+    request_log: RequestLogConfig | None = None
+    """Which requests are written down; None: none."""
 
     def __post_init__(self) -> None:
         if not self.name:

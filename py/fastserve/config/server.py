@@ -10,6 +10,7 @@ from typing import Any
 
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
+from fastserve.config.observe import ObserveConfig
 from fastserve.errors import ConfigError
 
 _LOGGER = logging.getLogger(__name__)
@@ -287,6 +288,7 @@ class ServerConfig:
     """0: as many as there are CPUs for this process."""
     shutdown_grace_s: float = 10.0
     """How long requests in flight may take after a signal to stop."""
+    observe: ObserveConfig = field(default_factory=ObserveConfig)
     port_file: str = ""
     """Where to write the bound ports once ready; "": nowhere."""
 

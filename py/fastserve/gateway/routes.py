@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
 from fastserve.errors import INVALID_ARGUMENT, ServingError
-from fastserve.gateway.replies import DEFAULT_TYPE, Reply, error_reply, html_reply
+from fastserve.gateway.replies import DEFAULT_TYPE, Reply, error_reply, html_reply, http_status
 
 _MAX_VERSION = 2**63 - 1
 
@@ -98,10 +98,11 @@ def find_route(verb: str, target: str, origin: str = "") -> Route | Reply:
     if path[:4].lower() != "/v1/":
         return html_reply(404, bare=bare)
     if bare:
-        return Reply(400, bare=True)
+        return Reply(400, bare=True, code=INVALID_ARGUMENT)
     if verb == "OPTIONS":
         allowed = "http://" in origin or "https://" in origin
-        return Reply(200 if allowed else 400, content_type=DEFAULT_TYPE)
+        code = 0 if allowed else INVALID_ARGUMENT
+        return Reply(http_status(code), content_type=DEFAULT_TYPE, code=code)
     return _api_route(verb, path) or _invalid(f"Malformed request: {verb} {path}")
 
 
@@ -128,7 +129,7 @@ def _route(
     if version is not None:
         version = version.lstrip("0") or "0"
         if len(version) > len(str(_MAX_VERSION)) or int(version) > _MAX_VERSION:
-            return Reply(400)
+            return Reply(400, code=INVALID_ARGUMENT, model=_decoded(model or ""))
     if model is None:
         return MISSING_NAME
     return Route(

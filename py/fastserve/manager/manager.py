@@ -5,14 +5,23 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, TransitionPolicy
 from fastserve.config.server import LoadConfig
-from fastserve.errors import CANCELLED, FAILED_PRECONDITION, INTERNAL, NOT_FOUND, ServingError
+from fastserve.errors import (
+    CANCELLED,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    NOT_FOUND,
+    ServingError,
+    code_name,
+)
 from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
 from fastserve.manager.scheduling import Scheduler
+from fastserve.observe import instruments
 from fastserve.routing.table import RoutingTable
 from fastserve.servables.loader import LoadedServable, Loader
 from fastserve.services.backend import ModelInfo, ServableInfo, VersionState, VersionStatus
@@ -313,6 +322,10 @@ class ModelManager:
                 path=self._models[name].versions[found.version].path,
             )
 
+    def readiness(self) -> Mapping[str, bool]:
+        """Returns, for every configured model, whether it has a version that serves."""
+        return self._table.readiness()
+
     def wait_until_settled(self, names: Iterable[str]) -> Sequence[NotAvailable] | None:
         """Waits until each model has a version that serves, or its highest one has failed.
 
@@ -411,6 +424,7 @@ class ModelManager:
 
     def _run_load(self, version: _Version) -> None:
         """The body of a loading thread."""
+        begun = time.monotonic()
         try:
             loader = self._loaders[self._models[version.model].platform]
             servable = loader.load(version.model, version.version, version.path)
@@ -420,9 +434,12 @@ class ModelManager:
             _LOGGER.exception("Loading servable: %s", version)
             failure = ServingError(INTERNAL, f"{type(error).__name__}: {error}")
         else:
+            instruments.model_loads.add(version.model, "OK")
+            instruments.load_seconds.record(time.monotonic() - begun, version.model)
             with self._lock:
                 self._loaded(version, servable)
             return
+        instruments.model_loads.add(version.model, code_name(failure.code))
         with self._lock:
             self._load_failed(version, failure)
 
@@ -479,10 +496,12 @@ class ModelManager:
         """The body of an unloading thread: waits for the requests in flight."""
         servable = version.servable
         assert servable is not None
+        begun = time.monotonic()
         servable.release()
         while not servable.wait_unloaded(_UNLOAD_REPORT_S):
             _LOGGER.info("Servable version %s still answers requests", version)
         version.servable = servable = None
+        instruments.unload_seconds.record(time.monotonic() - begun, version.model)
         with self._lock:
             _LOGGER.info("Done unloading servable version %s", version)
             self._end(version, version.error)
@@ -503,6 +522,7 @@ class ModelManager:
             servables={name: versions for name, versions in serving.items() if versions},
             labels=self._labels,
             pending={name: states for name, states in pending.items() if states is not None},
+            configured=frozenset(n for n, model in self._models.items() if model.configured),
         )
         if table != self._table:
             self._table = table

@@ -7,6 +7,7 @@ takes many times longer than those after it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fastserve.errors import (
     UNKNOWN,
     ServingError,
 )
+from fastserve.observe import instruments
 from fastserve.servables.tfrecord import read_records, write_records
 
 _LOGGER = logging.getLogger(__name__)
@@ -110,10 +112,18 @@ def _run_file(servable: _native.Servable, path: Path, config: WarmupConfig) -> N
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    """Yields the records of a file, with the errors that a load gives."""
+    """Yields the records of a file, with the errors that a load gives, and counts them at its end.
+
+    Nothing is counted when the reader of these records gives up before, as upstream.
+    """
+    begun = time.monotonic()
+    count = 0
     try:
-        yield from read_records(path)
+        for record in read_records(path):
+            count += 1
+            yield record
     except ServingError as error:
+        _count(path, begun, count, str(error))
         raise ServingError(
             error.code,
             f"{error.message}. Please verify your warmup data is in TFRecord format.",
@@ -121,6 +131,13 @@ def _read(path: Path) -> Iterator[bytes]:
     except OSError as error:
         code = PERMISSION_DENIED if isinstance(error, PermissionError) else UNKNOWN
         raise ServingError(code, f"{path}; {error.strerror}") from error
+    _count(path, begun, count, "OK")
+
+
+def _count(path: Path, begun: float, records: int, status: str) -> None:
+    series = str(path.parent.parent), status
+    instruments.warmup_micros.record((time.monotonic() - begun) * 1e6, *series)
+    instruments.warmup_records.add(*series, amount=records)
 
 
 def _run_record(

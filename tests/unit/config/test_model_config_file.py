@@ -21,6 +21,7 @@ from fastserve.config.models import (
     Transitions,
     VersionPolicy,
 )
+from fastserve.config.request_log import RequestLogConfig
 from fastserve.errors import FAILED_PRECONDITION, INVALID_ARGUMENT, ServingError
 
 TENSORFLOW = "model_platform: 'tensorflow'"
@@ -219,12 +220,45 @@ def test_model_type_tensorflow_is_the_platform_with_one_warning(
     ]
 
 
-def test_logging_config_is_accepted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_config_without_files_is_accepted_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logging = "logging_config { sampling_config { sampling_rate: 0.1 } }"
-    proto = config(entry(logging, name="l1"), entry(name="quiet"), entry(logging, name="l2"))
-    assert [model.name for model in models(proto)] == ["l1", "quiet", "l2"]
+    proto = config(entry(logging, name="l1"), entry(name="quiet"))
+    assert [model.request_log for model in models(proto)] == [None, None]
     models(proto)
-    assert caplog.messages == ["logging_config of l1, l2 has no effect: requests are not logged"]
+    assert caplog.messages == [
+        "logging_config of l1 has no effect: it has no filename_prefix in a log_collector_config"
+    ]
+
+
+def logging_config(rate: float, collector: str) -> str:
+    return (
+        f"logging_config {{ sampling_config {{ sampling_rate: {rate} }} "
+        f"log_collector_config {{ {collector} }} }}"
+    )
+
+
+def test_logging_config_with_files_is_taken() -> None:
+    text = logging_config(0.25, 'type: "tfrecord" filename_prefix: "/logs/m"')
+    (model,) = models(config(entry(text)))
+    assert model.request_log == RequestLogConfig(path_prefix="/logs/m", sampling_rate=0.25)
+
+
+@pytest.mark.parametrize(
+    ("rate", "collector", "problem"),
+    [
+        (0.1, 'type: "pubsub"', "is of type 'pubsub'; it must be tfrecord"),
+        (1.5, 'filename_prefix: "/l"', "is 1.5; it must be from 0 to 1"),
+        (0.1, 'filename_prefix: "logs/m"', "it must be an absolute path"),
+    ],
+)
+def test_logging_config_that_cannot_be_followed_is_refused(
+    rate: float, collector: str, problem: str
+) -> None:
+    with pytest.raises(ServingError) as caught:
+        models(config(entry(logging_config(rate, collector))))
+    assert problem in caught.value.message
 
 
 def test_custom_configuration_is_refused() -> None:

@@ -26,6 +26,7 @@ class HalfPlusTwo final : public RunTask {
   bool IsCheap() const override { return false; }
   bool IsTrivial() const override { return false; }
   void RecordCost(std::chrono::nanoseconds) const override {}
+  void RecordRun(std::chrono::nanoseconds /*elapsed*/) const override {}
   Result<RunRequest> Prepare() override {
     const BoundSignature& bound = *servable_->FindSignature("");
     RunRequest request;
