@@ -24,8 +24,8 @@ def tool(name: str) -> str:
     return path
 
 
-def run(*command: str | Path, seconds: float = 60.0, **options: object) -> str:
-    """What a command printed, both streams together; fails the test when the command fails."""
+def attempt(*command: str | Path, seconds: float = 60.0, **options: object) -> tuple[int, str]:
+    """The exit status of a command and what it printed, both streams together."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -35,8 +35,14 @@ def run(*command: str | Path, seconds: float = 60.0, **options: object) -> str:
         timeout=seconds,
         **options,
     )
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout[-6000:]}"
-    return done.stdout
+    return done.returncode, done.stdout
+
+
+def run(*command: str | Path, seconds: float = 60.0, **options: object) -> str:
+    """What a command printed; fails the test when the command fails."""
+    status, output = attempt(*command, seconds=seconds, **options)
+    assert status == 0, f"{command} ended with {status}:\n{output[-6000:]}"
+    return output
 
 
 def free_port() -> int:
