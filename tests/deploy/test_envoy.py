@@ -34,8 +34,8 @@ class Fleet:
 def fleet(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Every replica serves the versions at one path as `shared`.
 
-    The first serves `mnist` too, with version 1 (which adds 2), and the second, which is the canary,
-    with version 2 (which adds 3). The third is in the cluster mnist without serving that model.
+    The first serves `mnist` too, with version 1 (which adds 2), and the second, which is the
+    canary, with version 2 (which adds 3). The third is in the cluster mnist without that model.
     """
     tool("envoy")
     scratch = tmp_path_factory.mktemp("fleet")
