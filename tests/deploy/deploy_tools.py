@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -50,3 +54,23 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def network() -> Iterator[tuple[str, ...]]:
+    """Makes a network with a loopback interface alone; yields what runs a command in it.
+
+    All that still runs in it is killed at the end.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a network namespace")
+    ip, name = tool("ip"), f"fastserve-{uuid.uuid4().hex[:8]}"
+    run(ip, "netns", "add", name)
+    try:
+        run(ip, "-n", name, "link", "set", "lo", "up")
+        yield (tool("nsenter"), f"--net=/run/netns/{name}")
+    finally:
+        for pid in run(ip, "netns", "pids", name).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        run(ip, "netns", "delete", name)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deploy_tools import DEPLOY, run, tool
+from deploy_tools import DEPLOY, attempt, network, run, tool
 
 from support.exporting import CACHE, ROOT
 from support.layout import config_text, model_entry
@@ -68,6 +67,8 @@ def _make_base(scratch: Path) -> None:
     mirror, root = match[1], scratch / "base"
     run(tool("debootstrap"), "--variant=minbase", "bookworm", root, mirror, seconds=600)
     (root / "etc/apt/sources.list").unlink()
+    for leftovers in ("var/cache/apt", "var/lib/apt/lists"):
+        shutil.rmtree(root / leftovers)
     # As in Debian's images: the snapshot is named in a comment.
     (root / "etc/apt/sources.list.d/debian.sources").write_text(
         f"Types: deb\n# {mirror}\nURIs: {mirror}\nSuites: bookworm\nComponents: main\n"
@@ -101,72 +102,55 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of the image whose entry point runs in the network namespace `network`."""
+    """A container of the image whose entry point runs in a network of its own."""
 
     name: str
-    network: str
-    process: "subprocess.Popen[bytes]"
-
-    def beside(self, *command: str | Path, seconds: float = 60.0) -> str:
-        """What a program of this machine prints in the container's network."""
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-        return run(
-            *("ip", "netns", "exec", self.network, *command), seconds=seconds, env=environment
-        )
+    inside: tuple[str, ...]
+    """What runs a command in that network."""
 
     def predict(self, model: str) -> list[list[float]]:
-        return json.loads(self.beside(sys.executable, "-c", CLIENT, model).splitlines()[-1])
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+        printed = run(*self.inside, sys.executable, "-c", CLIENT, model, env=environment)
+        return json.loads(printed.splitlines()[-1])
 
     def is_healthy(self) -> bool:
         """What the image's own health check says."""
         check = _config(self.name)["Healthcheck"]["Test"][1]
-        inside = (*_buildah_command(), "run", "--isolation", "chroot", self.name, check)
-        try:
-            self.beside(*inside)
-        except AssertionError:
-            return False
-        return True
+        return attempt(*self.inside, *_run_in(self.name), check)[0] == 0
 
     def await_health(self) -> None:
         wait_until(self.is_healthy, 60.0, "the health check succeeds")
 
-    def status(self) -> dict[str, str]:
-        """/proc/<pid>/status of the server."""
-        for pid in run("ip", "netns", "pids", self.network).split():
-            process = Path("/proc", pid)
-            if b"tensorflow_model_server\0--port" in (process / "cmdline").read_bytes():
-                lines = (process / "status").read_text().splitlines()
-                return dict(line.split(":\t", 1) for line in lines)
-        raise AssertionError("the server is not running")
+    def server_status(self) -> dict[str, str]:
+        """/proc/<pid>/status of the server, which alone in its network listens."""
+        listening = run(*self.inside, "ss", "--listening", "--tcp", "--processes", "--no-header")
+        pids = set(re.findall(r"pid=([0-9]+)", listening))
+        assert len(pids) == 1, listening
+        lines = Path("/proc", pids.pop(), "status").read_text().splitlines()
+        return dict(line.split(":\t", 1) for line in lines)
 
 
 def _config(container: str) -> dict:
     return json.loads(_buildah("inspect", container))["Docker"]["config"]
 
 
+def _run_in(container: str, *options: str) -> tuple[str, ...]:
+    return (*_buildah_command(), "run", "--isolation", "chroot", *options, container, "--")
+
+
 @contextmanager
 def _running(image: str, models: Path, *arguments: str, **environment: str) -> Iterator[Container]:
     """Runs the image as `docker run -v models:/models -e ... image ARGUMENTS` would."""
-    network = f"fastserve-{os.getpid()}"
     container = _buildah("from", image)
-    variables = [word for item in environment.items() for word in ("--env", "=".join(item))]
-    run("ip", "netns", "add", network)
-    try:
-        run("ip", "-n", network, "link", "set", "lo", "up")
-        command = [
-            *("ip", "netns", "exec", network, *_buildah_command(), "run", "--isolation", "chroot"),
-            *("--volume", f"{models}:/models:ro", *variables, container, "--"),
-            *(*_config(container)["Entrypoint"], *arguments),
-        ]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-            try:
-                yield Container(container, network, process)
-            finally:
-                for pid in run("ip", "netns", "pids", network).split():
-                    os.kill(int(pid), signal.SIGKILL)
-    finally:
-        run("ip", "netns", "delete", network)
-        _buildah("rm", container)
+    options = [f"--volume={models}:/models:ro"]
+    options += [f"--env={name}={value}" for name, value in environment.items()]
+    entry_point = _config(container)["Entrypoint"]
+    with network() as inside:
+        command = [*inside, *_run_in(container, *options), *entry_point, *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        yield Container(container, inside)
+    process.wait()
+    _buildah("rm", container)
 
 
 @pytest.fixture
@@ -186,7 +170,7 @@ def test_one_model_by_name_is_served_by_a_user_that_is_not_root(
         container.await_health()
         print(f"healthy after {time.monotonic() - began:.1f} s")
         assert container.predict("half_plus_two") == [HALF_PLUS_FOUR, HALF_PLUS_FOUR]
-        status = container.status()
+        status = container.server_status()
         assert status["Uid"].split() == ["10001"] * 4
         print(f"resident: {status['VmRSS']}")
 
