@@ -15,8 +15,10 @@ from typing import Any
 
 import grpc
 import numpy as np
+import tensorflow as tf
 import yaml
 from deploy_tools import DEPLOY, free_port, tool
+from tensorflow_serving.apis import predict_pb2
 
 from support.grpc_client import Client, predict_request
 from support.server import ServerProcess
@@ -138,25 +140,34 @@ def _address(port: int) -> dict:
 class Tally:
     """How calls went."""
 
-    offsets: Counter[float] = field(default_factory=Counter)
-    """What half_plus_two added: tells the version that answered."""
+    values: Counter[float] = field(default_factory=Counter)
+    """What was answered."""
     failures: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     @property
     def answers(self) -> int:
-        return self.offsets.total()
+        return self.values.total()
+
+
+def half_plus(model: str) -> predict_pb2.PredictRequest:
+    """Asks half_plus_two for what it makes of zero: what it adds, which tells its version."""
+    return predict_request(model, {"x": np.float32([0.0])})
 
 
 class Load:
-    """Calls of half_plus_two through `port`, from `clients` threads, until the block ends."""
+    """The same call through `port` from `clients` threads, over and over, until the block ends."""
 
     def __init__(
-        self, port: int, model: str, *, clients: int = 4, headers: Sequence[tuple[str, str]] = ()
+        self,
+        port: int,
+        request: predict_pb2.PredictRequest,
+        *,
+        clients: int = 4,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.tally = Tally()
-        self._port, self._headers = port, headers
-        self._request = predict_request(model, {"x": np.float32([2.0])})
+        self._port, self._request, self._headers = port, request, tuple(headers)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
@@ -180,12 +191,11 @@ class Load:
 
     def _call(self, client: Client) -> None:
         try:
-            answer = client.prediction.Predict(
-                self._request, timeout=10, metadata=tuple(self._headers)
-            )
+            answer = client.prediction.Predict(self._request, timeout=10, metadata=self._headers)
         except grpc.RpcError as error:
             with self._lock:
                 self.tally.failures[f"{error.code().name}: {error.details()}"] += 1
         else:
+            (output,) = answer.outputs.values()
             with self._lock:
-                self.tally.offsets[answer.outputs["y"].float_val[0] - 1.0] += 1
+                self.tally.values[tf.make_ndarray(output).item()] += 1

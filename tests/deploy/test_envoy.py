@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from deploy_tools import DEPLOY, run, tool
-from fleet import Envoy, Load, Replica, Tally
+from fleet import Envoy, Load, Replica, Tally, half_plus
 
 from support.layout import config_text, model_entry, publish
 from support.waiting import wait_until
@@ -27,7 +27,7 @@ class Fleet:
     """The base path of `shared`, which all of them serve: half_plus_two."""
 
     def load(self, model: str = "shared", *, headers: Sequence[tuple[str, str]] = ()) -> Load:
-        return Load(self.envoy.port, model, headers=headers)
+        return Load(self.envoy.port, half_plus(model), headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_envoy_takes_the_shipped_configuration() -> None:
 
 def test_calls_of_one_connection_spread_over_all_replicas(fleet: Fleet) -> None:
     before = fleet.envoy.calls(ALL)
-    with Load(fleet.envoy.port, "shared", clients=1) as load:
+    with Load(fleet.envoy.port, half_plus("shared"), clients=1) as load:
         _after(load, 300)
     assert not load.failures
     sent = fleet.envoy.calls(ALL) - before
@@ -97,7 +97,7 @@ def test_model_header_leads_to_the_replicas_of_that_model(fleet: Fleet) -> None:
         _after(load, 400)
     assert not load.failures
     assert fleet.envoy.calls(ALL) == before
-    stable, canary = load.offsets[2.0], load.offsets[3.0]
+    stable, canary = load.values[2.0], load.values[3.0]
     assert stable + canary == load.answers
     assert 0 < canary < 0.15 * load.answers, "5 % by weight"
 
@@ -111,13 +111,13 @@ def test_label_header_leads_to_the_canary_alone(fleet: Fleet) -> None:
     with fleet.load("mnist", headers=[("x-model", "mnist"), ("x-version-label", "canary")]) as load:
         _after(load, 100)
     assert not load.failures
-    assert set(load.offsets) == {3.0}
+    assert set(load.values) == {3.0}
 
 
 def test_slow_replica_is_sent_less(fleet: Fleet) -> None:
     slow, *others = fleet.replicas
     before = fleet.envoy.calls(ALL)
-    with slow.slowed(0.1), Load(fleet.envoy.port, "shared", clients=16) as load:
+    with slow.slowed(0.1), Load(fleet.envoy.port, half_plus("shared"), clients=16) as load:
         _after(load, 1500)
     assert not load.failures
     sent = fleet.envoy.calls(ALL) - before
@@ -129,15 +129,15 @@ def test_new_version_rolls_over_all_replicas_without_a_failure(fleet: Fleet, mod
         _after(load, 100)
         publish(models / "half_plus_two" / "3", fleet.shared, "3")
         _after(load, 100)
-        wait_until(lambda: load.offsets[4.0] > 0, 30.0, "the new version answers")
+        wait_until(lambda: load.values[4.0] > 0, 30.0, "the new version answers")
         wait_until(lambda: _settled(load), 30.0, "no replica answers with the old version")
     assert not load.failures
 
 
 def _settled(load: Tally) -> bool:
-    before = load.offsets[2.0]
+    before = load.values[2.0]
     _after(load, 100)
-    return load.offsets[2.0] == before
+    return load.values[2.0] == before
 
 
 def test_drained_replica_costs_no_call(fleet: Fleet) -> None:

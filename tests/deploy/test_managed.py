@@ -131,4 +131,3 @@ def test_three_models_are_served_by_policy_and_label_over_grpc(
 ) -> None:
     with _deployed(MANAGED / "three_models_grpc.json", models, tmp_path) as call:
         assert call("client_grpc.py", "modelB", "canary") == "[3.5, 4.0]"
-        assert call("client_grpc.py", "modelC") == "[4.5, 5.0]"
