@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 from deploy_tools import DEPLOY, run, tool
 from fleet import Envoy, Load, Replica, Tally, half_plus
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from support.layout import config_text, model_entry, publish
 from support.waiting import wait_until
@@ -122,6 +124,28 @@ def test_slow_replica_is_sent_less(fleet: Fleet) -> None:
     assert not load.failures
     sent = fleet.envoy.calls(ALL) - before
     assert sent[slow.port] < 0.8 * min(sent[other.port] for other in others)
+
+
+def test_client_balances_by_itself_and_leaves_a_drained_replica(fleet: Fleet) -> None:
+    stable, canary, _ = fleet.replicas
+    addresses = ",".join(f"127.0.0.1:{replica.port}" for replica in (stable, canary))
+    config = (DEPLOY / "grpc" / "service_config.json").read_text()
+    options = [("grpc.service_config", config)]
+    with grpc.insecure_channel(f"ipv4:{addresses}", options=options) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        def ask() -> float:
+            answer = stub.Predict(half_plus("mnist"), timeout=10, wait_for_ready=True)
+            return answer.outputs["y"].float_val[0]
+
+        wait_until(lambda: {ask() for _ in range(4)} == {2.0, 3.0}, 30.0, "both are asked")
+        assert [ask() for _ in range(20)].count(2.0) == 10
+        canary.server.signal(signal.SIGTERM)
+        wait_until(lambda: {ask() for _ in range(4)} == {2.0}, 2 * DRAIN_S, "it is left alone")
+        assert canary.server.wait() == 0
+        assert {ask() for _ in range(20)} == {2.0}
+    canary.launch()
+    fleet.envoy.await_healthy(ALL, fleet.replicas)
 
 
 def test_new_version_rolls_over_all_replicas_without_a_failure(fleet: Fleet, models: Path) -> None:
