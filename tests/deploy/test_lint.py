@@ -1,6 +1,8 @@
 """What lies in deploy/ passes the checkers of the programs that will read it."""
 
 import json
+import re
+import tomllib
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -32,6 +34,15 @@ def test_locked_requirements_are_exact_and_hashed() -> None:
         for requirement in requirements:
             assert "==" in requirement, f"{lock.name}: {requirement}"
             assert "--hash=sha256:" in requirement, f"{lock.name}: {requirement}"
+
+
+def test_images_have_every_requirement_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locked = (DEPLOY / "docker" / "requirements" / "runtime.txt").read_text()
+    for requirement in project["project"]["dependencies"]:
+        name = requirement.partition(">")[0]
+        if name != "tensorflow":
+            assert re.search(rf"^{name}==", locked, re.MULTILINE), f"{name}: run lock.sh"
 
 
 def test_compose_file_is_a_project_with_a_server_for_either_device() -> None:
