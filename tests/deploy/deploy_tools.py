@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.exporting import CACHE, ROOT
+from support.cache import CACHE, ROOT
 
 DEPLOY = ROOT / "deploy"
 

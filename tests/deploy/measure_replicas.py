@@ -16,7 +16,8 @@ from pathlib import Path
 from fleet import Envoy, Load, Replica
 
 from support import slow
-from support.exporting import ROOT, exported
+from support.cache import ROOT
+from support.exporting import exported
 
 CGROUPS = Path("/sys/fs/cgroup/cpu")
 PERIOD_US = 100_000

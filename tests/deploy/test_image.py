@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from deploy_tools import DEPLOY, attempt, network, run, tool
 
-from support.exporting import CACHE, ROOT
+from support.cache import CACHE, ROOT
 from support.layout import config_text, model_entry
 from support.waiting import wait_until
 

@@ -4,7 +4,7 @@ import re
 
 from deploy_tools import DEPLOY, run, tool
 
-from support.exporting import ROOT
+from support.cache import ROOT
 
 
 def test_dockerfiles_follow_hadolint() -> None:

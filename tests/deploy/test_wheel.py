@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deploy_tools import run, tool
 
-from support.exporting import ROOT
+from support.cache import ROOT
 from support.rest import post
 from support.waiting import wait_until
 
