@@ -103,6 +103,8 @@ def _check_credentials(values: Mapping[str, Any]) -> None:
 def _load_config(values: Mapping[str, Any]) -> LoadConfig:
     return LoadConfig(
         poll_wait_s=values["file_system_poll_wait_seconds"],
+        remote_poll_wait_s=values["remote_poll_wait_seconds"],
+        remote_directory=values["remote_cache_directory"],
         max_retries=values["max_num_load_retries"],
         retry_interval_s=values["load_retry_interval_micros"] / 1e6,
         num_load_threads=values["num_load_threads"],
@@ -207,7 +209,7 @@ def _models(
         platforms=platforms,
         allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
     )
-    if model_config is None and not os.path.isdir(base_path):
+    if model_config is None and not (models[0].is_remote or os.path.isdir(base_path)):
         raise ConfigError(
             f"--model_base_path={base_path} is not a directory; it must be one that holds one "
             "directory a version, as 1/saved_model.pb. To try a demo model, use --demo"

@@ -86,7 +86,8 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "model_base_path",
             str,
             "/models/model",
-            "directory that holds one directory a version, as /models/model/1/saved_model.pb",
+            "directory that holds one directory a version, as /models/model/1/saved_model.pb, or a "
+            "URI (s3, gs, oss, https) of one",
         ),
         Flag("demo", _boolean, False, "serve a demo model, called mnist, made on first use"),
         Flag(
@@ -115,6 +116,18 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             _int32,
             1,
             "between two looks for versions; 0: look once, negative: never",
+        ),
+        Flag(
+            "remote_poll_wait_seconds",
+            _int32,
+            60,
+            "the same for base paths that are URIs; 0 or less: look once",
+        ),
+        Flag(
+            "remote_cache_directory",
+            str,
+            "",
+            "where the versions below URIs are staged; empty: ~/.cache/fastserve/models",
         ),
         Flag(
             "version_transition_policy",

@@ -46,6 +46,7 @@ from fastserve.services import (
 )
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
+from fastserve.sources.remote import RemoteSource, default_directory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -90,11 +91,16 @@ class ModelServer:
                 unload_threads=config.load.num_unload_threads,
             ),
         )
-        self._source = FileSystemSource(
+        self._source = RemoteSource(
+            FileSystemSource(
+                self._manager,
+                poll_wait_s=config.load.poll_wait_s,
+                always_present=config.load.always_present,
+                fail_if_no_versions=config.load.fail_if_no_versions,
+            ),
             self._manager,
-            poll_wait_s=config.load.poll_wait_s,
-            always_present=config.load.always_present,
-            fail_if_no_versions=config.load.fail_if_no_versions,
+            directory=Path(config.load.remote_directory or default_directory()),
+            poll_wait_s=config.load.remote_poll_wait_s,
         )
         self._request_log = RequestLog({name: each.tags for name, each in config.platforms.items()})
         self._reloader = ConfigReloader(

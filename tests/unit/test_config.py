@@ -36,7 +36,7 @@ def server(**changes: Any) -> ServerConfig:
     ("make", "message"),
     [
         (lambda: model(name=""), "the model name is empty"),
-        (lambda: model(base_path="gs://b/m"), "base path gs://b/m of model m is a URI"),
+        (lambda: model(base_path="hdfs://b/m"), "base path hdfs://b/m of model m is a URI"),
         (
             lambda: model(base_path="m/1"),
             "Expected model m to have an absolute path or URI; got base_path()=m/1",

@@ -65,6 +65,8 @@ def _platforms(path: str) -> Collection[str]:
 
 def _described(model: ModelConfig) -> list[str]:
     lines = [f"{model.name}: {_policy(model)} under {model.base_path}"]
+    if model.is_remote:
+        return [*lines, "  versions are looked for by a server only"]
     try:
         names = list_names(model.base_path)
     except OSError as error:

@@ -91,6 +91,10 @@ class LoadConfig:
 
     poll_wait_s: int = 1
     """Between two looks at the base paths; 0: look once; negative: never look."""
+    remote_poll_wait_s: int = 60
+    """Between two looks at base paths that are URIs; 0 or less: look once."""
+    remote_directory: str = ""
+    """Where their versions are staged; empty: in the user's cache."""
     max_retries: int = 5
     """Further attempts at a version that failed to load."""
     retry_interval_s: float = 60.0

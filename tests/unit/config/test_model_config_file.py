@@ -137,9 +137,9 @@ def test_version_policies(text: str, policy: VersionPolicy) -> None:
             "Expected model m to have an absolute path or URI; got base_path()=",
         ),
         (
-            [f"name: 'm' base_path: 's3://b/m' {TENSORFLOW}"],
-            "base path s3://b/m of model m is a URI; only paths of the local file system can be "
-            "read, so mount or copy the model there",
+            [f"name: 'm' base_path: 'hdfs://b/m' {TENSORFLOW}"],
+            "base path hdfs://b/m of model m is a URI of a kind that cannot be read; it may be one "
+            "of s3, gs, oss, http, https, or a path",
         ),
         (
             [f"base_path: '/m' {TENSORFLOW}"],
