@@ -148,9 +148,8 @@ def _tensorflow_model_server(stage: Stage) -> Iterator[Candidate]:
     for variant in stage.scenario.variants:
         name = f"tensorflow_model_server {variant.name}".strip()
         ports = [free_port(), free_port()]
-        # Its own default of four times the cores, at least 16, loses time to HTTP threads here.
         command = [str(binary), f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]
-        command += [f"--monitoring_config_file={monitoring}", "--grpc_max_threads=64"]
+        command.append(f"--monitoring_config_file={monitoring}")
         command += _serving_flags(stage, variant, stage.work)
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", **(variant.environment or {})}
         server = Server(name, command, stage.work / f"{name}.log", environment=quiet, ports=ports)
@@ -194,7 +193,7 @@ def _pytriton(stage: Stage) -> Iterator[Candidate]:
     _need(stage, "pytriton", "nvidia-pytriton")
     settings = (
         f"ModelInfer over gRPC, {CORES} instances of TensorFlow's function, "
-        "batches of up to 64 without delay where rows have a dimension of their own"
+        "batches of up to 64 without delay"
     )
     return _script(stage, "pytriton", stage.files.infer(), settings)
 

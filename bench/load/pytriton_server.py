@@ -8,7 +8,9 @@ functions in this process.
 
 from __future__ import annotations
 
+import os
 import signal
+import sysconfig
 import threading
 from typing import Any
 
@@ -25,13 +27,13 @@ from saved_model import SIGNATURE, SavedModel, free_port, server_options, tell_p
 MAX_BATCH_SIZE = 64
 
 
-def tensors(specs: Any, batching: bool) -> list[Tensor]:
-    """What Triton is told of inputs or outputs; it leaves the rows' dimension out when batching."""
+def tensors(specs: Any) -> list[Tensor]:
+    """What Triton is told of inputs or outputs: a row's shape, which needs a dimension."""
     return [
         Tensor(
             name=alias,
             dtype=np.dtype(spec.dtype.as_numpy_dtype),
-            shape=tuple(-1 if n is None else n for n in spec.shape[1 if batching else 0 :]),
+            shape=tuple(-1 if n is None else n for n in spec.shape[1:]) or (1,),
         )
         for alias, spec in specs.items()
     ]
@@ -43,19 +45,18 @@ def main() -> None:
     function = model.signatures[SIGNATURE]
     inputs = function.structured_input_signature[1]
     outputs = function.structured_outputs
-    # Triton wants a dimension besides that of the rows.
-    batching = all(spec.shape.rank > 1 for spec in (*inputs.values(), *outputs.values()))
+    flat = {alias for alias, spec in inputs.items() if spec.shape.rank == 1}
 
-    if batching:
+    @batch  # type: ignore[untyped-decorator]
+    def infer(**arrays: Any) -> dict[str, Any]:
+        rows = {alias: a.reshape(-1) if alias in flat else a for alias, a in arrays.items()}
+        return {
+            alias: a.reshape(len(a), -1) if a.ndim == 1 else a
+            for alias, a in model.run(rows).items()
+        }
 
-        @batch  # type: ignore[untyped-decorator]
-        def infer(**arrays: Any) -> dict[str, Any]:
-            return model.run(arrays)
-    else:
-
-        def infer(requests: Any) -> list[dict[str, Any]]:
-            return [model.run(request.data) for request in requests]
-
+    # Triton's interpreter of the backend must find this one's library, not another one's.
+    os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
     port = free_port()
     config = TritonConfig(
         grpc_address="127.0.0.1",
@@ -71,11 +72,10 @@ def main() -> None:
     with Triton(config=config) as triton:
         triton.bind(
             model_name=model.name,
-            infer_func=infer,
-            inputs=tensors(inputs, batching),
-            outputs=tensors(outputs, batching),
+            infer_func=[infer] * len(os.sched_getaffinity(0)),
+            inputs=tensors(inputs),
+            outputs=tensors(outputs),
             config=ModelConfig(
-                batching=batching,
                 max_batch_size=MAX_BATCH_SIZE,
                 batcher=DynamicBatcher(max_queue_delay_microseconds=0),
             ),

@@ -108,10 +108,12 @@ def field(number: int, payload: bytes) -> bytes:
 def infer_message(model: Model, alias: str, value: Array, *, outputs: bool) -> bytes:
     """A ModelInferRequest or, with `outputs`, the ModelInferResponse, of KServe's protocol.
 
+    Rows of one element each get a dimension for it, without which Triton cannot batch them.
     Written by hand: the messages are in no package that the benchmark needs otherwise.
     https://github.com/kserve/open-inference-protocol, inference_grpc.md.
     """
-    shape = b"".join(varint(extent) for extent in value.shape)
+    extents = value.shape if value.ndim > 1 else (*value.shape, 1)
+    shape = b"".join(varint(extent) for extent in extents)
     tensor = field(1, alias.encode()) + field(2, b"FP32") + field(3, shape)
     tensor_number, raw_number = (5, 6) if outputs else (5, 7)
     message = field(1, model.name.encode()) + field(tensor_number, tensor)
