@@ -24,7 +24,7 @@ def export(path: Path) -> None:
         return {"logits": network(image, training=False)}
 
     module = tf.Module()
-    module.variables_of_network = network.variables  # tracked, so that they are saved
+    module.weights = [weight.value for weight in network.weights]  # tracked, so that they are saved
     tf.saved_model.save(module, str(path), {"serving_default": serve})
 
 
