@@ -225,14 +225,13 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--scenarios", nargs="+", default=[], help="names, patterns or files")
     parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=SUBJECTS)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="measured, per load and round")
-    parser.add_argument("--warm_up", type=float, default=1.0, help="seconds before each of them")
-    parser.add_argument("--quick", action="store_true", help="one round of half a second")
+    parser.add_argument("--rounds", type=int, help="5; 1 when quick")
+    parser.add_argument("--seconds", type=float, help="measured, per load and round: 3; 1")
+    parser.add_argument("--warm_up", type=float, help="seconds before each of them: 1; 0.5")
+    parser.add_argument("--quick", action="store_true", help="to see that all works; no figures")
     parser.add_argument("--models", type=Path, help="a base path per model; else they are exported")
     add_fastserve_options(parser)
     parser.add_argument(
@@ -247,15 +246,18 @@ def parse(arguments: Sequence[str]) -> Settings:
         "--io_threads", type=int, default=2, help="of the echo server; give it fastserve's number"
     )
     parser.add_argument("--name", default="run", help="of the report")
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "bench" / "results", help="folder of the report"
+    )
     options = parser.parse_args(arguments)
     binary = options.tensorflow_model_server
+    pace = (1, 1.0, 0.5) if options.quick else (5, 3.0, 1.0)
     return Settings(
         scenarios=choose(options.scenarios),
         subjects=tuple(options.subjects),
-        rounds=1 if options.quick else options.rounds,
-        seconds=0.5 if options.quick else options.seconds,
-        warm_up=0.3 if options.quick else options.warm_up,
+        rounds=pace[0] if options.rounds is None else options.rounds,
+        seconds=pace[1] if options.seconds is None else options.seconds,
+        warm_up=pace[2] if options.warm_up is None else options.warm_up,
         models=options.models.resolve() if options.models else None,
         python=options.python,
         pythons=dict(word.split("=", 1) for word in options.python_of),

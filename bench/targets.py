@@ -47,6 +47,8 @@ def _judge(target: Target, cells: dict[tuple[str, str], Cell]) -> Verdict | None
     said = FIGURES[target.figure] + ": " if target.of is not None else ""
     note = f" ({target.note})" if target.note else ""
     trouble = "" if cell.sustained else ", but answers fell behind what was offered"
+    if cell.total("answers") == 0:
+        trouble += ", but nothing was answered"
     if errors := cell.total("errors"):
         trouble += f", but with {errors:,} errors"
     met = value <= limit if target.at_most is not None else value >= limit

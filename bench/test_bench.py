@@ -113,6 +113,7 @@ def test_target_compares_medians_with_a_bound_or_with_another_cell() -> None:
     ("figures", "why"),
     [
         ({"errors": 1}, "with 1 errors"),
+        ({"answers": 0}, "nothing was answered"),
         ({"offered_per_s": 1000.0, "unsent": 1}, "fell behind"),
         ({"offered_per_s": 1100.0}, "fell behind"),
     ],
@@ -210,7 +211,7 @@ def test_scales_place_values_between_round_ticks() -> None:
 
 
 def test_small_run_writes_its_reports(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "--quick", "--name", "small", "--rounds", "1"]
+    command = [sys.executable, "-m", "bench", "--quick", "--seconds", "0.3", "--name", "small"]
     command += ["--scenarios", str(scenario_file(tmp_path)), "--results", str(tmp_path / "out")]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
