@@ -123,6 +123,8 @@ def loadgen_command(
     command += ["--connections", str(load.connections), "--streams", str(load.streams)]
     command += ["--duration", repr(seconds), "--warm_up", repr(warm_up)]
     command += ["--rest", str(int(exchange.rest))]
+    # The last answers of a closed loop are few, but of a slow model may take long.
+    command += ["--drain", "60" if load.rate is None else "10"]
     if load.rate is not None:
         command += ["--rate", repr(load.rate), "--arrival", load.arrival]
     return command + [f"--cpu_of={pid}" for pid in pids]
@@ -167,7 +169,7 @@ def run_load(
         exchange, load, port=port, seconds=seconds, warm_up=warm_up, pids=pids
     )
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + warm_up + 60, check=False
+        command, capture_output=True, text=True, timeout=seconds + warm_up + 120, check=False
     )
     if done.returncode not in (0, 1):  # 1: it ran, and some answers were wrong
         raise BenchError(f"loadgen failed: {done.stderr.strip()}")

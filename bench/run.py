@@ -94,6 +94,7 @@ def started(chosen: Sequence[Candidate], missing: dict[str, str]) -> Iterator[li
             if isinstance(candidate.subject, ServerSubject):
                 try:
                     servers.enter_context(candidate.subject.server)
+                    candidate.subject.prime()
                 except BenchError as error:
                     if not is_optional(candidate.subject):
                         raise
@@ -147,12 +148,15 @@ class ScenarioRun:
                 rounds=tuple(self._taken[load, subject.name]),
             )
             for load, subject in turns
-            if subject.name not in self.failed
+            if subject.name not in self.failed and (load, subject.name) in self._taken
         ]
 
     def _measure(self, load: LoadSpec, subject: Subject) -> None:
         capacity = None if load.closed else self._capacity(subject)
         settings = self._settings
+        if load.capacity is not None and not capacity:
+            self._progress.say(f"{subject.name}: left out of {load.label}, it gave no answer yet")
+            return
         try:
             measured = subject.measure(load, capacity, settings.seconds, settings.warm_up)
         except BenchError as error:

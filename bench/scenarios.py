@@ -63,8 +63,7 @@ class LoadSpec:
         """What the generator does, for a subject of that capacity in answers a second."""
         rate = self.rate
         if self.capacity is not None:
-            if not capacity:
-                raise BenchError(f"no closed load gave a capacity to take {self.label} of")
+            assert capacity, "known before a share of it is asked for"
             rate = round(self.capacity * capacity, 3)
         return Load(
             connections=self.connections, streams=self.in_flight, rate=rate, arrival=self.arrival

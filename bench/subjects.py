@@ -185,6 +185,13 @@ class ServerSubject:
         beside = other.result() if other else None
         return _measurement(result, beside, dict(self._batches() - before))
 
+    def prime(self) -> None:
+        """Has the first requests answered, which may take longer than all others together."""
+        exchanges = [self.exchange, *([self.beside[0]] if self.beside else [])]
+        for exchange in exchanges:
+            port = self._port(exchange)
+            run_load(exchange, Load(connections=8), port=port, seconds=0.1, warm_up=0)
+
     def _port(self, exchange: Exchange) -> int:
         return self.server.ports[-1 if exchange.rest else 0]
 
