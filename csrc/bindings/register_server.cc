@@ -123,6 +123,16 @@ void RegisterServer(py::module_& module) {
           "start", [](Server& self) { return ValueOrThrow(self.Start()); },
           py::call_guard<py::gil_scoped_release>(),
           "Binds and serves; returns the bound TCP ports.")
+      .def(
+          "set_tls",
+          [](Server& self, std::string key, std::string cert, std::string roots, bool verify) {
+            ThrowIfError(self.SetTls({.server_key = std::move(key),
+                                      .server_cert = std::move(cert),
+                                      .client_roots = std::move(roots),
+                                      .verify_clients = verify}));
+          },
+          py::kw_only(), py::arg("server_key"), py::arg("server_cert"), py::arg("client_roots"),
+          py::arg("verify_clients"), "New connections to the gRPC port speak TLS.")
       .def("publish", &Publish, py::arg("servables"), py::arg("labels"),
            py::arg("pending") = py::dict(), "Replaces the routing table.")
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")

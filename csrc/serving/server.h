@@ -37,6 +37,8 @@ class Server {
 
   // Binds and serves. Returns the bound TCP ports in the order of the addresses.
   Result<std::vector<int>> Start();
+  // New connections to the gRPC port speak TLS. Any time. kInvalidArgument names the wrong option.
+  Status SetTls(const TlsOptions& options);
   // Stops accepting, lets calls in flight finish for up to `grace`, then cuts off what is left and
   // stops every thread; waits for runs that are under way. True when nothing was cut off.
   bool Shutdown(std::chrono::milliseconds grace);

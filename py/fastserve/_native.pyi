@@ -113,6 +113,15 @@ class Server:
     def __init__(self, options: ServerOptions) -> None: ...
     def start(self) -> list[int]:
         """Binds and serves; returns the bound TCP ports in the order of the addresses."""
+    def set_tls(
+        self, *, server_key: str, server_cert: str, client_roots: str, verify_clients: bool
+    ) -> None:
+        """New connections to the gRPC port speak TLS; open ones stay as they are. Any time.
+
+        All PEM text. With `verify_clients`, clients must present a certificate that one of
+        `client_roots` (empty: the system's) vouches for. Raises NativeError that names what is
+        wrong by its field in SSLConfig.
+        """
     def publish(
         self,
         servables: Sequence[Servable],

@@ -38,12 +38,17 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
         transitions=transitions,
         strict_start=values["strict_start"],
-        grpc=GrpcConfig(port=values["port"], max_message_bytes=values["grpc_max_message_bytes"]),
+        grpc=GrpcConfig(
+            port=values["port"],
+            max_message_bytes=values["grpc_max_message_bytes"],
+            ssl_config_file=values["ssl_config_file"],
+        ),
         rest=RestConfig(
             port=values["rest_api_port"],
             timeout_ms=values["rest_api_timeout_in_ms"],
             max_body_bytes=values["rest_max_body_bytes"],
             cors=values["rest_api_enable_cors_support"],
+            ssl_config_file=values["rest_ssl_config_file"],
         ),
         load=_load_config(values),
         session=_session_config(values),

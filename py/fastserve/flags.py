@@ -183,6 +183,14 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             MAX_GRPC_MESSAGE_BYTES,
             "longest message of a gRPC request",
         ),
+        Flag(
+            "ssl_config_file",
+            str,
+            "",
+            "SSLConfig in text format: TLS on the gRPC port; read again when it changes and on "
+            "SIGHUP",
+        ),
+        Flag("rest_ssl_config_file", str, "", "the same for the HTTP port"),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),
     "Running": (

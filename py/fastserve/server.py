@@ -16,6 +16,7 @@ from typing import cast
 import uvloop
 
 from fastserve import _native, protos
+from fastserve.certificates import CertificateFile
 from fastserve.config.cpus import available_cpus
 from fastserve.config.model_config_file import (
     check_transition,
@@ -24,6 +25,7 @@ from fastserve.config.model_config_file import (
 )
 from fastserve.config.models import ModelConfig
 from fastserve.config.server import ServerConfig
+from fastserve.config.tls import TlsConfig
 from fastserve.errors import ConfigError
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
@@ -95,6 +97,14 @@ class ModelServer:
         self._rpcs = RpcServer(self._native)
         self._mount_services()
         self._gateway = Gateway(self._native, self._manager, config=config.rest)
+        self._certificates = [
+            CertificateFile(flag, path, use)
+            for flag, path, use in (
+                ("ssl_config_file", config.grpc.ssl_config_file, self._use_grpc_tls),
+                ("rest_ssl_config_file", config.rest.ssl_config_file, self._use_rest_tls),
+            )
+            if path
+        ]
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -107,10 +117,13 @@ class ModelServer:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        for file in self._certificates:
+            file.load()
+            file.watch()
         grpc_port = self._start_grpc()
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
-        if self._config.model_config_file:
-            loop.add_signal_handler(signal.SIGHUP, self._config_file.reload_now)
+        if self._config.model_config_file or self._certificates:
+            loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         if libraries := self._config.custom_op_libraries:
             await loop.run_in_executor(None, load_op_libraries, libraries)
         self._reloader.start(models)
@@ -159,6 +172,20 @@ class ModelServer:
             raise ConfigError(error.message) from error
         self._rpcs.start()
         return port
+
+    def _use_grpc_tls(self, tls: TlsConfig) -> None:
+        try:
+            self._native.set_tls(
+                server_key=tls.server_key,
+                server_cert=tls.server_cert,
+                client_roots=tls.custom_ca,
+                verify_clients=tls.client_verify,
+            )
+        except _native.NativeError as error:
+            raise ValueError(error.message) from error
+
+    def _use_rest_tls(self, tls: TlsConfig) -> None:
+        self._gateway.use_tls(tls.ssl_context())
 
     # Models
 
@@ -211,6 +238,12 @@ class ModelServer:
         self._stopping.set()
         self._config_file.stop()
         self._manager.stop()
+
+    def _on_hangup(self) -> None:
+        for file in self._certificates:
+            file.reload()
+        if self._config.model_config_file:
+            self._config_file.reload_now()
 
     async def _stop(self) -> None:
         """Stops accepting, finishes what is in flight within the grace, cuts off the rest."""

@@ -17,10 +17,11 @@ constexpr auto kLingerWait = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-Connection::Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin)
+Connection::Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
+                       std::shared_ptr<const CallOrigin> origin)
     : owner_(owner),
       origin_(std::move(origin)),
-      socket_(std::move(fd)),
+      socket_(std::move(fd), tls),
       session_(*this, owner.methods(), origin_) {
   origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
   OnOutput();  // our SETTINGS
@@ -34,14 +35,14 @@ Connection::~Connection() {
 
 size_t Connection::calls_in_flight() const {
   if (lingering_) return 0;
-  const bool unsent = !session_.http2().output().empty();
+  const bool unsent = !session_.http2().output().empty() || socket_.must_flush();
   return session_.calls_in_flight() + (unsent ? 1 : 0);
 }
 
 void Connection::OnReady(uint32_t events) {
   const bool input = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
   if (lingering_) {
-    if (!DiscardInput()) Close();
+    if (!socket_.Discard(owner_.read_buffer())) Close();
   } else if ((input && !Read()) || !Flush()) {
     Close();
   }
@@ -56,13 +57,11 @@ void Connection::OnOutput() { origin_->loop->Defer(this); }
 bool Connection::Read() {
   const std::span<char> room = owner_.read_buffer();
   const Socket::Received received = socket_.Receive(room);
-  if (received.state != Socket::State::kOpen) return received.state == Socket::State::kBlocked;
-  if (!failed_) failed_ = !session_.Receive({room.data(), received.bytes}).ok();
-  return true;
-}
-
-bool Connection::DiscardInput() {
-  return socket_.Receive(owner_.read_buffer()).state != Socket::State::kEnded;
+  if (received.bytes > 0 && !failed_) {
+    failed_ = !session_.Receive({room.data(), received.bytes}).ok();
+  }
+  if (received.state == Socket::State::kFailed) failed_ = true;
+  return received.state != Socket::State::kEnded;
 }
 
 bool Connection::Flush() {
@@ -79,7 +78,7 @@ bool Connection::Write() {
   OutputQueue& output = http2.output();
   for (size_t written = 0; written < kWrittenPerTurn;) {
     if (!http2.Pull(kPullBytes)) return false;
-    if (output.empty()) {
+    if (!socket_.wants_to_send(output)) {
       WatchOutput(false);
       return true;
     }

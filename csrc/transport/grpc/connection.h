@@ -19,7 +19,9 @@ class Connection : private EventLoop::Watcher,
                    private EventLoop::Deferred,
                    private GrpcSession::Host {
  public:
-  Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin);
+  // Null `tls`: cleartext.
+  Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
+             std::shared_ptr<const CallOrigin> origin);
   ~Connection() override;  // the calls left are done()
 
   // Asks the peer to open no more streams; closes once the calls in flight are answered.
@@ -37,7 +39,6 @@ class Connection : private EventLoop::Watcher,
   bool Read();
   bool Write();
   bool Flush();
-  bool DiscardInput();
   void Linger();
   void WatchOutput(bool on);
   void Close();  // ends this object

@@ -51,13 +51,14 @@ IoThread::IoThread(const MethodTable& methods, ConnectionGate& gate,
 
 IoThread::~IoThread() { CutOff(); }
 
-void IoThread::Adopt(UniqueFd fd, std::string peer) {
+void IoThread::Adopt(UniqueFd fd, std::shared_ptr<const TlsContext> tls, std::string peer) {
   open_.fetch_add(1, std::memory_order_relaxed);
   // Shared only because a std::function can be copied.
   auto held = std::make_shared<UniqueFd>(std::move(fd));
-  loop_->Post([this, held, peer = std::move(peer)] {
+  loop_->Post([this, held, tls = std::move(tls), peer = std::move(peer)] {
     auto origin = std::make_shared<const CallOrigin>(CallOrigin{loop_, peer});
-    auto connection = std::make_unique<Connection>(*this, std::move(*held), std::move(origin));
+    auto connection =
+        std::make_unique<Connection>(*this, std::move(*held), tls.get(), std::move(origin));
     connections_.emplace(connection.get(), std::move(connection));
   });
 }

@@ -26,8 +26,9 @@ class IoThread {
                                                  int number);
   ~IoThread();  // as CutOff()
 
-  // Any. Serves `fd` from now on. The caller has entered the gate for it; the connection leaves it.
-  void Adopt(UniqueFd fd, std::string peer);
+  // Any. Serves `fd` from now on, in cleartext if `tls` is null. The caller has entered the gate
+  // for it; the connection leaves it.
+  void Adopt(UniqueFd fd, std::shared_ptr<const TlsContext> tls, std::string peer);
   // Any. Connections given to this thread and not closed yet.
   size_t connections() const { return open_.load(std::memory_order_relaxed); }
   // Any. Asks every client to open no more calls; a connection closes when its last is answered.

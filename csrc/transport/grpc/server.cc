@@ -21,6 +21,7 @@ class GrpcServer::Impl {
 
   MethodTable& methods() { return methods_; }
   const std::vector<int>& ports() const { return ports_; }
+  void SetTls(std::shared_ptr<const TlsContext> tls);
 
   Status Start();
   bool Shutdown(std::chrono::milliseconds grace);
@@ -36,7 +37,9 @@ class GrpcServer::Impl {
   std::vector<int> ports_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // once started: the first loop's
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::mutex shutdown_mutex_;  // makes a second Shutdown() wait for the first
+  std::mutex tls_mutex_;
+  std::shared_ptr<const TlsContext> tls_;  // of new connections; null: cleartext
+  std::mutex shutdown_mutex_;              // makes a second Shutdown() wait for the first
   bool started_ = false;
 };
 
@@ -77,8 +80,18 @@ void GrpcServer::Impl::Accept(UniqueFd fd, const SocketAddress& peer) {
   const auto fewest = std::min_element(
       threads_.begin(), threads_.end(),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
+  std::shared_ptr<const TlsContext> tls;
+  {
+    const std::lock_guard lock(tls_mutex_);
+    tls = tls_;
+  }
   gate_.Enter();
-  (*fewest)->Adopt(std::move(fd), PeerName(peer));
+  (*fewest)->Adopt(std::move(fd), std::move(tls), PeerName(peer));
+}
+
+void GrpcServer::Impl::SetTls(std::shared_ptr<const TlsContext> tls) {
+  const std::lock_guard lock(tls_mutex_);
+  tls_ = std::move(tls);
 }
 
 // On the first loop, so that every connection it accepted was given to its thread before.
@@ -112,6 +125,8 @@ void GrpcServer::AddUnary(std::string path, UnaryMethod method) {
 void GrpcServer::SetFallback(FallbackHandler handler) {
   impl_->methods().fallback = std::move(handler);
 }
+
+void GrpcServer::SetTls(std::shared_ptr<const TlsContext> tls) { impl_->SetTls(std::move(tls)); }
 
 Status GrpcServer::Start() { return impl_->Start(); }
 

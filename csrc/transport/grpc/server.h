@@ -9,6 +9,7 @@
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/grpc/call.h"
+#include "transport/net/tls_context.h"
 
 namespace fastserve {
 
@@ -35,8 +36,9 @@ struct GrpcServerOptions {
   size_t max_message_bytes = 2147483647;
 };
 
-// gRPC over HTTP/2 with prior knowledge, on event-loop threads of its own.
-// Threads: Add*, Set* before Start(); Shutdown() and ports() from any thread afterwards.
+// gRPC over HTTP/2, with TLS or with prior knowledge, on event-loop threads of its own.
+// Threads: Add* and SetFallback() before Start(); SetTls() at any time from any thread; Shutdown()
+//   and ports() from any thread afterwards.
 class GrpcServer {
  public:
   explicit GrpcServer(GrpcServerOptions options);
@@ -47,6 +49,9 @@ class GrpcServer {
   // `path` is "/package.Service/Method".
   void AddUnary(std::string path, UnaryMethod method);
   void SetFallback(FallbackHandler handler);
+  // Connections accepted from now on speak TLS, on every address; those that are open stay as they
+  // are.
+  void SetTls(std::shared_ptr<const TlsContext> tls);
 
   // Binds every address, or none. The error names the address and says why.
   Status Start();

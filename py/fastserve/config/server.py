@@ -35,6 +35,8 @@ class GrpcConfig:
     """ANY_PORT and 0 both mean any free port: there is no server without gRPC."""
     max_message_bytes: int = MAX_GRPC_MESSAGE_BYTES
     """Longest request message."""
+    ssl_config_file: str = ""
+    """An SSLConfig in text format, read again when it changes; "": no TLS."""
 
     def __post_init__(self) -> None:
         _check_port("port", self.port)
@@ -59,6 +61,8 @@ class RestConfig:
     """Replies may be read by pages of any origin."""
     idle_timeout_s: float = 50.0
     """A connection without traffic and without a request in flight is closed after it."""
+    ssl_config_file: str = ""
+    """An SSLConfig in text format, read again when it changes; "": no TLS."""
 
     def __post_init__(self) -> None:
         _check_port("rest_api_port", self.port)

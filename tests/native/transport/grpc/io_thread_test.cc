@@ -56,7 +56,7 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
   auto thread = *IoThread::Start(methods, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
-  thread->Adopt(MakeServerEnd(&client_fd), "unix:");
+  thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");
   GrpcClient client(std::move(client_fd));
   client.Ask("/s/Hello", "");  // from now on it knows how many streams it may open
   std::vector<int32_t> ids;
@@ -84,7 +84,7 @@ TEST(IoThreadTest, CutOffCountsTheCallsThatWereNotAnswered) {
   auto thread = *IoThread::Start(methods, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
-  thread->Adopt(MakeServerEnd(&client_fd), "unix:");
+  thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");
   EXPECT_EQ(thread->connections(), 1u);
   EXPECT_FALSE(gate.WaitEmpty(std::chrono::steady_clock::now()));
   GrpcClient client(std::move(client_fd));
