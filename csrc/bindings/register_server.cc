@@ -97,6 +97,11 @@ void RegisterOptions(py::module_& module) {
             self.grpc.addresses = std::move(value);
           })
       .def_property(
+          "unix_mode", [](const ServerOptions& self) { return self.grpc.listen.unix_mode; },
+          [](ServerOptions& self, std::optional<mode_t> value) {
+            self.grpc.listen.unix_mode = value;
+          })
+      .def_property(
           "io_threads", [](const ServerOptions& self) { return self.grpc.io_threads; },
           [](ServerOptions& self, int value) { self.grpc.io_threads = value; })
       .def_property(

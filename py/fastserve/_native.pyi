@@ -101,6 +101,8 @@ class ServerOptions:
 
     grpc_addresses: list[str]
     """As "0.0.0.0:8500", "[::]:8500" or "unix:/path"; port 0 = any free port."""
+    unix_mode: int | None
+    """Permissions of socket files; None: those that the umask leaves."""
     io_threads: int
     worker_threads: int
     max_message_bytes: int

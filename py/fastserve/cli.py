@@ -40,6 +40,9 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         strict_start=values["strict_start"],
         grpc=GrpcConfig(
             port=values["port"],
+            socket_path=values["grpc_socket_path"],
+            socket_mode=values["grpc_socket_mode"] or None,
+            listen_addresses=_words(values["grpc_listen_addresses"]),
             max_message_bytes=values["grpc_max_message_bytes"],
             ssl_config_file=values["ssl_config_file"],
         ),
@@ -120,8 +123,13 @@ def _models(values: Mapping[str, Any], transitions: Transitions) -> tuple[ModelC
     return (model,)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    """Returns what is joined by commas, nothing for an empty text."""
+    return tuple(text.split(",")) if text else ()
+
+
 def _custom_op_libraries(text: str) -> tuple[str, ...]:
-    paths = tuple(text.split(",")) if text else ()
+    paths = _words(text)
     for path in paths:
         if not os.path.isabs(path) or not os.path.isfile(path):
             problem = "not a file" if os.path.isabs(path) else "not an absolute path"

@@ -16,6 +16,7 @@ from fastserve.errors import ConfigError
 _LOGGER = logging.getLogger(__name__)
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_FILE_MODE = re.compile(r"0?[0-7]{3}")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -49,6 +50,12 @@ def _port(text: str) -> int:
         return ANY_PORT if text.lower() == "auto" else _integer(text)
     except ValueError:
         raise ValueError("a port's number, or auto") from None
+
+
+def _file_mode(text: str) -> int:
+    if not _FILE_MODE.fullmatch(text):
+        raise ValueError("three octal digits, as 660")
+    return int(text, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,25 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         ),
     ),
     "Listening": (
-        Flag("port", _port, 8500, "gRPC port; 0 or auto: any free one"),
+        Flag(
+            "port",
+            _port,
+            8500,
+            "gRPC port; auto: any free one; 0: none with a socket path, else any free one",
+        ),
+        Flag("grpc_socket_path", str, "", "unix socket to listen on for gRPC, too or instead"),
+        Flag(
+            "grpc_socket_mode",
+            _file_mode,
+            "",
+            "permissions of its file, as 660; without it those that the umask leaves",
+        ),
+        Flag(
+            "grpc_listen_addresses",
+            str,
+            "",
+            "more addresses to listen on for gRPC, joined by commas: host:port or unix:path",
+        ),
         Flag(
             "rest_api_port",
             _port,

@@ -26,7 +26,7 @@ from fastserve.config.model_config_file import (
 from fastserve.config.models import ModelConfig
 from fastserve.config.server import ServerConfig
 from fastserve.config.tls import TlsConfig
-from fastserve.errors import ConfigError
+from fastserve.errors import ConfigError, ServingError
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
 from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
@@ -113,6 +113,16 @@ class ModelServer:
         Raises ServingError when the configuration or a library cannot be read, a port cannot be
         had, or, with a strict start, a model does not become available.
         """
+        try:
+            await self._start()
+        except ServingError:
+            await self._stop(grace_s=0.0)  # a socket's file goes with its listener
+            raise
+        await self._stopping.wait()
+        await self._stop(self._config.shutdown_grace_s)
+        return 0
+
+    async def _start(self) -> None:
         models = self._read_config_file() if self._config.model_config_file else self._config.models
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,15 +142,13 @@ class ModelServer:
             self._announce(grpc_port, rest_port)
         if self._config.model_config_file:
             self._config_file.start(models)
-        await self._stopping.wait()
-        await self._stop()
-        return 0
 
     # Parts
 
     def _native_options(self) -> _native.ServerOptions:
         options = _native.ServerOptions()
-        options.grpc_addresses = [f"[::]:{max(0, self._config.grpc.port)}"]
+        options.grpc_addresses = list(self._config.grpc.addresses)
+        options.unix_mode = self._config.grpc.socket_mode
         options.max_message_bytes = self._config.grpc.max_message_bytes
         options.io_threads = self._io_threads
         options.worker_threads = self._worker_threads
@@ -167,11 +175,11 @@ class ModelServer:
 
     def _start_grpc(self) -> int:
         try:
-            (port,) = self._native.start()
+            ports = self._native.start()
         except _native.NativeError as error:
             raise ConfigError(error.message) from error
         self._rpcs.start()
-        return port
+        return ports[0]
 
     def _use_grpc_tls(self, tls: TlsConfig) -> None:
         try:
@@ -219,10 +227,11 @@ class ModelServer:
     # Life
 
     def _announce(self, grpc_port: int, rest_port: int) -> None:
-        _LOGGER.info(
-            "Running gRPC ModelServer at 0.0.0.0:%d ... (%d I/O and %d worker threads)",
-            *(grpc_port, self._io_threads, self._worker_threads),
-        )
+        _LOGGER.info("%d I/O and %d worker threads", self._io_threads, self._worker_threads)
+        if grpc_port:
+            _LOGGER.info("Running gRPC ModelServer at 0.0.0.0:%d ...", grpc_port)
+        if path := self._config.grpc.socket_path:
+            _LOGGER.info("Running gRPC ModelServer at UNIX socket %s ...", path)
         if rest_port:
             _LOGGER.info("Exporting HTTP/REST API at:localhost:%d ...", rest_port)
         if self._config.port_file:
@@ -245,18 +254,17 @@ class ModelServer:
         if self._config.model_config_file:
             self._config_file.reload_now()
 
-    async def _stop(self) -> None:
+    async def _stop(self, grace_s: float) -> None:
         """Stops accepting, finishes what is in flight within the grace, cuts off the rest."""
-        grace = self._config.shutdown_grace_s
         loop = asyncio.get_running_loop()
-        end = loop.time() + grace + _STOP_MARGIN_S
-        native = loop.run_in_executor(None, self._native.shutdown, grace)
-        await self._gateway.drain(grace)
+        end = loop.time() + grace_s + _STOP_MARGIN_S
+        native = loop.run_in_executor(None, self._native.shutdown, grace_s)
+        await self._gateway.drain(grace_s)
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
         if not done or not native.result():
             _LOGGER.warning(
-                "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace
+                "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace_s
             )
 
 

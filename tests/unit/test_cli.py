@@ -121,6 +121,10 @@ def test_unknown_argument_is_refused_with_the_nearest_flag(argument: str, messag
         ),
         *((f"--port={text}", "a port's number, or auto") for text in ("", "http", "1.0")),
         *((f"--demo={text}", "true, false, 1 or 0") for text in ("", "yes", "2")),
+        *(
+            (f"--grpc_socket_mode={t}", "three octal digits, as 660")
+            for t in ("", "9", "rw", "888")
+        ),
         ("--shutdown_grace_seconds=soon", "a number"),
         ("--model_config_file_poll_wait_seconds=2147483648", "an integer of 32 bits"),
         ("--model_config_file_poll_wait_seconds=1s", "an integer"),
@@ -160,6 +164,17 @@ def test_flags_reach_the_configuration() -> None:
     assert made.outputs_as_tensor_content
     assert (made.io_threads, made.worker_threads) == (11, 12)
     assert (made.shutdown_grace_s, made.port_file) == (1.5, "/p")
+
+
+def test_listening_flags_reach_the_configuration() -> None:
+    made = config(
+        *("--grpc_socket_path=/s", "--grpc_socket_mode=0660", "--grpc_listen_addresses=a:1,b:2"),
+        *("--ssl_config_file=/t", "--rest_ssl_config_file=/u"),
+    )
+    assert (made.grpc.socket_path, made.grpc.socket_mode) == ("/s", 0o660)
+    assert made.grpc.listen_addresses == ("a:1", "b:2")
+    assert (made.grpc.ssl_config_file, made.rest.ssl_config_file) == ("/t", "/u")
+    assert config().grpc.socket_mode is None
 
 
 def test_session_parallelism_sets_both_pools() -> None:

@@ -7,7 +7,6 @@
 #include "transport/grpc/connection_gate.h"
 #include "transport/grpc/io_thread.h"
 #include "transport/grpc/method_table.h"
-#include "transport/net/listener.h"
 
 namespace fastserve {
 
@@ -46,7 +45,7 @@ class GrpcServer::Impl {
 Status GrpcServer::Impl::Start() {
   std::vector<std::unique_ptr<Listener>> listeners;
   for (const std::string& address : options_.addresses) {
-    Result<std::unique_ptr<Listener>> listener = Listener::Bind(address);
+    Result<std::unique_ptr<Listener>> listener = Listener::Bind(address, options_.listen);
     if (!listener.ok()) return listener.status();
     listeners.push_back(std::move(*listener));
   }

@@ -9,6 +9,7 @@
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/grpc/call.h"
+#include "transport/net/listener.h"
 #include "transport/net/tls_context.h"
 
 namespace fastserve {
@@ -30,6 +31,7 @@ using FallbackHandler = std::function<std::unique_ptr<CallEvents>(CallPtr call)>
 struct GrpcServerOptions {
   // "0.0.0.0:8500", "[::]:8500", "unix:/path"; several listen at once. Port 0 = any free port.
   std::vector<std::string> addresses;
+  ListenOptions listen;
   // I/O threads, each with an event loop and connections of its own.
   int io_threads = 1;
   // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
