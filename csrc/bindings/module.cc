@@ -32,6 +32,7 @@ void RegisterErrors(py::module_& module) {
 PYBIND11_MODULE(_native, module) {
   fastserve::RegisterErrors(module);
   fastserve::RegisterRuntime(module);
+  fastserve::RegisterOptions(module);
   fastserve::RegisterRpc(module);
   fastserve::RegisterServer(module);
 }

@@ -88,39 +88,9 @@ py::list TakeCaptured(Server& self, double timeout_s) {
   return captured;
 }
 
-void RegisterOptions(py::module_& module) {
-  py::class_<ServerOptions>(module, "ServerOptions")
-      .def(py::init<>())
-      .def_property(
-          "grpc_addresses", [](const ServerOptions& self) { return self.grpc.addresses; },
-          [](ServerOptions& self, std::vector<std::string> value) {
-            self.grpc.addresses = std::move(value);
-          })
-      .def_property(
-          "unix_mode", [](const ServerOptions& self) { return self.grpc.listen.unix_mode; },
-          [](ServerOptions& self, std::optional<mode_t> value) {
-            self.grpc.listen.unix_mode = value;
-          })
-      .def_property(
-          "io_threads", [](const ServerOptions& self) { return self.grpc.io_threads; },
-          [](ServerOptions& self, int value) { self.grpc.io_threads = value; })
-      .def_property(
-          "max_message_bytes",
-          [](const ServerOptions& self) { return self.grpc.max_message_bytes; },
-          [](ServerOptions& self, size_t value) { self.grpc.max_message_bytes = value; })
-      .def_readwrite("worker_threads", &ServerOptions::worker_threads)
-      .def_property(
-          "outputs_as_tensor_content",
-          [](const ServerOptions& self) { return self.encoding == TensorEncoding::kTensorContent; },
-          [](ServerOptions& self, bool value) {
-            self.encoding = value ? TensorEncoding::kTensorContent : TensorEncoding::kTypedFields;
-          });
-}
-
 }  // namespace
 
 void RegisterServer(py::module_& module) {
-  RegisterOptions(module);
   // The destructor joins threads, which must not wait for the GIL that it would hold.
   py::class_<Server>(module, "Server", py::release_gil_before_calling_cpp_dtor())
       .def(py::init<const ServerOptions&>(), py::arg("options"))

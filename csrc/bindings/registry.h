@@ -8,6 +8,7 @@
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "transport/grpc/compression.h"
 
 namespace fastserve {
 
@@ -36,8 +37,12 @@ inline void ThrowIfError(Status status) {
 // Each adds one concept to the module.
 void RegisterErrors(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);
+void RegisterOptions(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
 void RegisterServer(pybind11::module_& module);
+
+// Python's number for it is grpcio's. Throws a ValueError for a number without a meaning.
+Compression CompressionByNumber(int number);
 
 inline pybind11::bytes ToBytes(ByteView view) { return pybind11::bytes(view.data(), view.size()); }
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from fastserve.config.channel_arguments import with_channel_arguments
 from fastserve.config.models import ModelConfig, Transitions
 from fastserve.config.server import (
     GrpcConfig,
@@ -19,6 +20,7 @@ from fastserve.config.server import (
     WarmupConfig,
 )
 from fastserve.config.text_proto import read_text_proto
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError, ServingError
 from fastserve.flags import COMMANDS, help_text, parse_flags
 
@@ -38,14 +40,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
         transitions=transitions,
         strict_start=values["strict_start"],
-        grpc=GrpcConfig(
-            port=values["port"],
-            socket_path=values["grpc_socket_path"],
-            socket_mode=values["grpc_socket_mode"] or None,
-            listen_addresses=_words(values["grpc_listen_addresses"]),
-            max_message_bytes=values["grpc_max_message_bytes"],
-            ssl_config_file=values["ssl_config_file"],
-        ),
+        grpc=_grpc_config(values),
         rest=RestConfig(
             port=values["rest_api_port"],
             timeout_ms=values["rest_api_timeout_in_ms"],
@@ -68,6 +63,35 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         shutdown_grace_s=values["shutdown_grace_seconds"],
         port_file=values["port_file"],
     )
+
+
+def _grpc_config(values: Mapping[str, Any]) -> GrpcConfig:
+    transport = TransportConfig(
+        max_connections=values["grpc_max_connections"],
+        max_streams_per_connection=values["grpc_max_streams_per_connection"],
+        max_metadata_bytes=values["grpc_max_metadata_bytes"],
+        resets_per_second=values["grpc_max_resets_per_second"],
+        control_frames_per_second=values["grpc_max_control_frames_per_second"],
+        max_buffered_bytes=values["grpc_max_buffered_bytes"],
+        handshake_timeout_ms=_milliseconds(values["grpc_handshake_timeout_seconds"]),
+        first_byte_timeout_ms=_milliseconds(values["grpc_first_byte_timeout_seconds"]),
+        stall_timeout_ms=_milliseconds(values["grpc_stall_timeout_seconds"]),
+    )
+    config = GrpcConfig(
+        port=values["port"],
+        socket_path=values["grpc_socket_path"],
+        socket_mode=values["grpc_socket_mode"] or None,
+        listen_addresses=_words(values["grpc_listen_addresses"]),
+        max_message_bytes=values["grpc_max_message_bytes"],
+        ssl_config_file=values["ssl_config_file"],
+        transport=transport,
+    )
+    return with_channel_arguments(config, values["grpc_channel_arguments"])
+
+
+def _milliseconds(seconds: float) -> int | None:
+    """Returns a limit that a flag gives in seconds; None, no limit, for 0 or less."""
+    return max(1, round(seconds * 1000)) if seconds > 0 else None
 
 
 def _load_config(values: Mapping[str, Any]) -> LoadConfig:

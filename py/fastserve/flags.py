@@ -216,6 +216,63 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "SIGHUP",
         ),
         Flag("rest_ssl_config_file", str, "", "the same for the HTTP port"),
+        *(
+            Flag(f"grpc_{name}", parse, default, help_)
+            for name, parse, default, help_ in (
+                (
+                    "channel_arguments",
+                    str,
+                    "",
+                    "gRPC's settings, as grpc.max_connection_age_ms=60000,grpc.so_reuseport=1; "
+                    "they come before other flags of the same meaning",
+                ),
+                ("max_connections", _integer, 10_000, "further ones are closed at once"),
+                ("max_streams_per_connection", _integer, 4096, "calls at the same time"),
+                (
+                    "max_metadata_bytes",
+                    _integer,
+                    64 * 2**10,
+                    "of one request: names, values, and 32 for each",
+                ),
+                (
+                    "handshake_timeout_seconds",
+                    _number,
+                    10.0,
+                    "for the handshake of TLS; 0 or less: no limit",
+                ),
+                (
+                    "first_byte_timeout_seconds",
+                    _number,
+                    20.0,
+                    "from there to the first frame of HTTP/2; 0 or less: no limit",
+                ),
+                (
+                    "stall_timeout_seconds",
+                    _number,
+                    60.0,
+                    "how long answers wait for a client that takes next to nothing of them; 0 or "
+                    "less: no limit",
+                ),
+                (
+                    "max_buffered_bytes",
+                    _integer,
+                    64 * 2**20,
+                    "while more of a connection's answers wait for its client, its calls wait too",
+                ),
+                (
+                    "max_resets_per_second",
+                    _integer,
+                    1_000,
+                    "calls that one client may cancel; ten times that at once",
+                ),
+                (
+                    "max_control_frames_per_second",
+                    _integer,
+                    100,
+                    "frames of HTTP/2 that make work but carry nothing; ten times that at once",
+                ),
+            )
+        ),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),
     "Running": (

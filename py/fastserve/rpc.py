@@ -85,6 +85,7 @@ class _Context(grpc.ServicerContext):
         self._trailing: tuple[_Metadatum, ...] | None = None
         self._initial_allowed = True
         self._finished = False
+        self._compress_next = True
         self.aborted = False
 
     # The call's end.
@@ -131,8 +132,9 @@ class _Context(grpc.ServicerContext):
         if self._finished:
             raise _CallEnded
         self._initial_allowed = False
+        compress, self._compress_next = self._compress_next, True
         try:
-            self._call.send_message(message)
+            self._call.send_message(message, compress)
         except _native.NativeError as error:
             raise _CallEnded from error
 
@@ -216,13 +218,13 @@ class _Context(grpc.ServicerContext):
     def auth_context(self) -> Mapping[str, Any]:
         return {}
 
-    # Responses are never compressed, which both of these leave to the server.
-
     def set_compression(self, compression: grpc.Compression) -> None:
-        pass
+        with self._lock:
+            if self._initial_allowed:  # Later it would have no effect, and grpcio says nothing.
+                self._call.set_compression(int(compression))
 
     def disable_next_message_compression(self) -> None:
-        pass
+        self._compress_next = False
 
 
 class _Exchange:
@@ -335,8 +337,18 @@ class RpcServer:
     handler runs; further calls wait. A call's callbacks run on the dispatching thread.
     """
 
-    def __init__(self, server: _native.Server, max_workers: int = 16) -> None:
+    def __init__(
+        self,
+        server: _native.Server,
+        max_workers: int = 16,
+        compression: grpc.Compression | None = None,
+    ) -> None:
+        """`compression` is that of grpc.server(): of responses whose handler sets none itself.
+
+        None leaves it to the native server's options.
+        """
         self._server = server
+        self._compression = compression
         self._generic: list[grpc.GenericRpcHandler] = []
         self._registered: dict[str, MethodHandler] = {}
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="fastserve-rpc")
@@ -379,6 +391,8 @@ class RpcServer:
     def _begin(self, call: _native.RpcCall) -> _Context:
         metadata = tuple(_Metadatum(*pair) for pair in call.metadata)
         context = _Context(call, metadata)
+        if self._compression is not None:
+            context.set_compression(self._compression)
         try:
             handler = self._find(_CallDetails(call.path, metadata))
             if handler is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -149,6 +150,11 @@ class ModelServer:
         options = _native.ServerOptions()
         options.grpc_addresses = list(self._config.grpc.addresses)
         options.unix_mode = self._config.grpc.socket_mode
+        transport = self._config.grpc.transport
+        for field in dataclasses.fields(transport):
+            setattr(options, field.name, getattr(transport, field.name))
+        options.reset_burst = transport.reset_burst
+        options.control_frame_burst = transport.control_frame_burst
         options.max_message_bytes = self._config.grpc.max_message_bytes
         options.io_threads = self._io_threads
         options.worker_threads = self._worker_threads

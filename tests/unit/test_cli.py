@@ -8,6 +8,7 @@ from fastserve import cli, protos
 from fastserve.cli import START_FAILED, server_config
 from fastserve.config.models import ModelConfig, TransitionPolicy, Transitions
 from fastserve.config.server import ANY_PORT, LoadConfig, ServerConfig, WarmupConfig
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import NOT_FOUND, ConfigError, ServingError
 from fastserve.flags import GROUPS, help_text, parse_flags
 
@@ -175,6 +176,38 @@ def test_listening_flags_reach_the_configuration() -> None:
     assert made.grpc.listen_addresses == ("a:1", "b:2")
     assert (made.grpc.ssl_config_file, made.rest.ssl_config_file) == ("/t", "/u")
     assert config().grpc.socket_mode is None
+
+
+def test_limits_of_the_grpc_port_reach_the_configuration() -> None:
+    made = config(
+        *("--grpc_max_connections=1", "--grpc_max_streams_per_connection=2"),
+        *("--grpc_max_metadata_bytes=3", "--grpc_max_resets_per_second=4"),
+        *("--grpc_max_control_frames_per_second=5", "--grpc_max_buffered_bytes=6"),
+        *("--grpc_handshake_timeout_seconds=0.007", "--grpc_first_byte_timeout_seconds=0"),
+        "--grpc_stall_timeout_seconds=0.0001",
+    ).grpc.transport
+    assert made == TransportConfig(
+        max_connections=1,
+        max_streams_per_connection=2,
+        max_metadata_bytes=3,
+        resets_per_second=4,
+        control_frames_per_second=5,
+        max_buffered_bytes=6,
+        handshake_timeout_ms=7,
+        first_byte_timeout_ms=None,
+        stall_timeout_ms=1,
+    )
+    assert (made.reset_burst, made.control_frame_burst) == (40, 50)
+    assert config().grpc.transport == TransportConfig()
+
+
+def test_channel_arguments_come_before_other_flags() -> None:
+    made = config(
+        *("--grpc_max_message_bytes=1", "--grpc_max_streams_per_connection=2"),
+        "--grpc_channel_arguments=grpc.max_receive_message_length=3,grpc.max_concurrent_streams=4",
+    )
+    assert made.grpc.max_message_bytes == 3
+    assert made.grpc.transport.max_streams_per_connection == 4
 
 
 def test_session_parallelism_sets_both_pools() -> None:

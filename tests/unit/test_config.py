@@ -20,6 +20,7 @@ from fastserve.config.server import (
     SessionConfig,
     WarmupConfig,
 )
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import INVALID_ARGUMENT, ConfigError
 
 
@@ -50,6 +51,17 @@ def server(**changes: Any) -> ServerConfig:
         ),
         (lambda: GrpcConfig(max_message_bytes=0), "--grpc_max_message_bytes is 0;"),
         (lambda: GrpcConfig(max_message_bytes=2**31), "it must be from 1 to 2147483647"),
+        *(
+            (lambda field=field: TransportConfig(**{field: 0}), f"--grpc_{flag} is 0; it must be")
+            for field, flag in (
+                ("max_connections", "max_connections"),
+                ("max_streams_per_connection", "max_streams_per_connection"),
+                ("max_metadata_bytes", "max_metadata_bytes"),
+                ("resets_per_second", "max_resets_per_second"),
+                ("control_frames_per_second", "max_control_frames_per_second"),
+                ("max_buffered_bytes", "max_buffered_bytes"),
+            )
+        ),
         (lambda: RestConfig(port=65536), "--rest_api_port is 65536;"),
         (lambda: RestConfig(max_body_bytes=0), "--rest_max_body_bytes is 0;"),
         (lambda: LoadConfig(max_retries=-1), "--max_num_load_retries is -1;"),

@@ -14,9 +14,7 @@ namespace fastserve {
 // has fewest: gRPC clients hold few, long-lived connections, which a hash would spread badly.
 class GrpcServer::Impl {
  public:
-  explicit Impl(GrpcServerOptions options) : options_(std::move(options)) {
-    methods_.max_message_bytes = options_.max_message_bytes;
-  }
+  explicit Impl(GrpcServerOptions options) : options_(std::move(options)) {}
 
   MethodTable& methods() { return methods_; }
   const std::vector<int>& ports() const { return ports_; }
@@ -65,7 +63,8 @@ Status GrpcServer::Impl::Start() {
 
 Status GrpcServer::Impl::StartThreads() {
   for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
-    Result<std::unique_ptr<IoThread>> thread = IoThread::Start(methods_, gate_, i);
+    Result<std::unique_ptr<IoThread>> thread =
+        IoThread::Start(methods_, options_.connections, gate_, i);
     if (!thread.ok()) {
       threads_.clear();
       return thread.status();
@@ -76,6 +75,9 @@ Status GrpcServer::Impl::StartThreads() {
 }
 
 void GrpcServer::Impl::Accept(UniqueFd fd, const SocketAddress& peer) {
+  size_t open = 0;
+  for (const auto& thread : threads_) open += thread->connections();
+  if (open >= options_.max_connections) return;  // which closes it
   const auto fewest = std::min_element(
       threads_.begin(), threads_.end(),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,9 @@
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/grpc/call.h"
+#include "transport/grpc/compression.h"
+#include "transport/grpc/connection_watch.h"
+#include "transport/http2/http2_session.h"
 #include "transport/net/listener.h"
 #include "transport/net/tls_context.h"
 
@@ -27,6 +31,25 @@ struct UnaryMethod {
 // Makes the receiver of a call that no native method takes; null = UNIMPLEMENTED. On an I/O thread.
 using FallbackHandler = std::function<std::unique_ptr<CallEvents>(CallPtr call)>;
 
+// What holds for every call.
+struct CallOptions {
+  // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
+  size_t max_message_bytes = 2147483647;
+  // An answer with a longer message becomes RESOURCE_EXHAUSTED; gRPC itself carries no longer ones.
+  size_t max_sent_message_bytes = UINT32_MAX;
+  // Of answers, for clients that accept it and handlers that ask for nothing else.
+  Compression compression = Compression::kIdentity;
+  // While a connection's peer leaves more than this of its answers untaken, its native calls wait.
+  size_t max_buffered_bytes = 64 << 20;
+};
+
+// What holds for every connection.
+struct ConnectionOptions {
+  Http2Limits http2;
+  ConnectionLimits limits;
+  CallOptions calls;
+};
+
 // Limits and sizes of the gRPC port.
 struct GrpcServerOptions {
   // "0.0.0.0:8500", "[::]:8500", "unix:/path"; several listen at once. Port 0 = any free port.
@@ -34,8 +57,9 @@ struct GrpcServerOptions {
   ListenOptions listen;
   // I/O threads, each with an event loop and connections of its own.
   int io_threads = 1;
-  // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
-  size_t max_message_bytes = 2147483647;
+  // Connections beyond this are closed at once.
+  size_t max_connections = 10'000;
+  ConnectionOptions connections;
 };
 
 // gRPC over HTTP/2, with TLS or with prior knowledge, on event-loop threads of its own.

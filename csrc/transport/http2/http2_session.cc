@@ -15,6 +15,12 @@ namespace {
 constexpr ssize_t kMaxDataFrame = 64 << 10;
 // The usual number of fields to send; more cost an allocation.
 constexpr size_t kInlineFields = 8;
+// A header list that is longer than allowed is read to its end, up to so many times that length:
+// the table that both sides keep of header fields depends on all of it.
+constexpr size_t kBearableExcess = 256;
+// Our PINGs, told apart by their first byte.
+constexpr uint8_t kDrainPing[8] = {0};
+constexpr uint8_t kAlivePing[8] = {1};
 
 ByteView View(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
@@ -57,7 +63,11 @@ struct Http2Session::Callbacks {
 
   static int Header(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_size,
                     const uint8_t* value, size_t value_size, uint8_t, void* user) {
-    Self(user).OnHeader(View(name, name_size), View(value, value_size));
+    return Self(user).OnHeader(View(name, name_size), View(value, value_size));
+  }
+
+  static int FrameBegin(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+    Self(user).OnFrameBegin(head->type, head->length == 0, head->flags & NGHTTP2_FLAG_END_STREAM);
     return 0;
   }
 
@@ -67,7 +77,9 @@ struct Http2Session::Callbacks {
     if (head.type == NGHTTP2_HEADERS) {
       self.OnHeadersEnd(head.stream_id);
     } else if (head.type == NGHTTP2_PING && (head.flags & NGHTTP2_FLAG_ACK)) {
-      self.OnPingAck();
+      self.OnPingAck(frame->ping.opaque_data[0]);
+    } else if (head.type == NGHTTP2_SETTINGS) {
+      self.greeted_ = true;
     }
     const bool may_end = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
     if (may_end && (head.flags & NGHTTP2_FLAG_END_STREAM)) {
@@ -137,6 +149,7 @@ struct Http2Session::Callbacks {
   static nghttp2_session_callbacks* Make() {
     nghttp2_session_callbacks* set = nullptr;
     nghttp2_session_callbacks_new(&set);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(set, &FrameBegin);
     nghttp2_session_callbacks_set_on_begin_headers_callback(set, &BeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(set, &Header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(set, &FrameReceived);
@@ -150,7 +163,10 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
-    : events_(events), limits_(limits) {
+    : events_(events),
+      limits_(limits),
+      control_frames_(limits.control_frames),
+      pings_(limits.pings) {
   static nghttp2_session_callbacks* const callbacks = Callbacks::Make();
   nghttp2_option* options = nullptr;
   nghttp2_option_new(&options);
@@ -175,7 +191,8 @@ Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 Status Http2Session::Receive(ByteView bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  if (taken >= 0) return {};
+  if (taken >= 0 && !excess_) return {};
+  if (excess_) return Status::ResourceExhausted("HTTP/2: the peer asks too much");
   return Status::Internal(std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
 }
 
@@ -207,11 +224,42 @@ int Http2Session::OnBeginHeaders(int32_t stream_id, bool request) {
   return nghttp2_session_set_stream_user_data(session_, stream_id, reading_headers_);
 }
 
-void Http2Session::OnHeader(ByteView name, ByteView value) {
+int Http2Session::OnHeader(ByteView name, ByteView value) {
   constexpr size_t kFieldOverhead = 32;  // RFC 9113, section 6.5.2
   header_list_bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (reading_headers_ == nullptr || header_list_bytes_ > limits_.max_header_list_bytes) return;
-  reading_headers_->OnHeader(name, value);
+  if (header_list_bytes_ > limits_.max_header_list_bytes) {
+    if (header_list_bytes_ / kBearableExcess <= limits_.max_header_list_bytes) return 0;
+    EndForExcess("too many headers");
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  if (reading_headers_) reading_headers_->OnHeader(name, value);
+  return 0;
+}
+
+void Http2Session::OnFrameBegin(uint8_t type, bool is_empty, bool ends) {
+  switch (type) {
+    case NGHTTP2_DATA:
+      if (!is_empty || ends) return;
+      break;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+    case NGHTTP2_WINDOW_UPDATE:
+    case NGHTTP2_RST_STREAM:
+      return;
+    default:
+      break;
+  }
+  const auto now = TokenBucket::Clock::now();
+  if (!control_frames_.Take(now)) EndForExcess("too many control frames");
+  // gRPC's clients know this text, and ask less often from then on.
+  if (type == NGHTTP2_PING && !pings_.Take(now)) EndForExcess("too_many_pings");
+}
+
+void Http2Session::EndForExcess(ByteView what) {
+  if (std::exchange(excess_, true)) return;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_ENHANCE_YOUR_CALM, Bytes(what), what.size());
 }
 
 void Http2Session::OnHeadersEnd(int32_t stream_id) {
@@ -229,6 +277,8 @@ int Http2Session::Take(Http2Stream& stream, ByteView frame_header, size_t bytes)
   if (output_.size() >= pull_limit_) return NGHTTP2_ERR_WOULDBLOCK;
   output_.Append(frame_header);
   stream.output().MoveTo(output_, bytes);
+  control_frames_.Refill();
+  pings_.Refill();
   stream.OnOutputTaken(bytes);
   return 0;
 }
@@ -270,11 +320,13 @@ void Http2Session::CreditStream(Http2Stream& stream, size_t bytes) {
 void Http2Session::StartDrain() {
   draining_ = true;
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing);
 }
 
-void Http2Session::OnPingAck() {
-  if (draining_) FinishDrain();  // our only PING is that of StartDrain()
+void Http2Session::Ping() { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kAlivePing); }
+
+void Http2Session::OnPingAck(uint8_t first_byte) {
+  if (draining_ && first_byte == kDrainPing[0]) FinishDrain();
 }
 
 void Http2Session::FinishDrain() {

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from fastserve.config.models import ModelConfig, Transitions, check_unique
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError
 
 ANY_PORT = -1
@@ -43,6 +44,7 @@ class GrpcConfig:
     """Longest request message."""
     ssl_config_file: str = ""
     """An SSLConfig in text format, read again when it changes; "": no TLS."""
+    transport: TransportConfig = field(default_factory=TransportConfig)
 
     def __post_init__(self) -> None:
         _check_port("port", self.port)

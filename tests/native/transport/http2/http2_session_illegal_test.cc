@@ -207,6 +207,76 @@ TEST(Http2LimitsTest, HeaderListIsMeasuredAsItWillBeStored) {
   EXPECT_LE(server.stream(1).log.size(), 30u);
 }
 
+// Millions of references to one long entry of the table.
+TEST(Http2LimitsTest, HeaderListOfManyTimesTheLimitEndsTheConnection) {
+  SessionHarness server({.max_header_list_bytes = 1000});
+  server.Greet();
+  std::string block = "\x40" + BigEndian(1, 1) + "a" + BigEndian(120, 1) + std::string(120, 'v');
+  block += std::string(10'000, '\xbe');
+  const Status status =
+      server.session.Receive(Encode({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block}));
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+}
+
+TEST(Http2LimitsTest, FloodOfFramesThatCarryNothingEndsTheConnection) {
+  const std::string kFrames[] = {
+      PingFrame(),
+      SettingsFrame(),
+      Encode({NGHTTP2_PRIORITY, 0, 1, std::string(5, '\0')}),
+      DataFrame(1, "", false),
+  };
+  for (const std::string& frame : kFrames) {
+    SCOPED_TRACE(static_cast<int>(frame[3]));
+    SessionHarness server({.control_frames = {.burst = 50, .per_second = 1}});
+    server.Greet();
+    server.Feed(Request(1, {}, false));
+    int taken = 0;
+    while (taken < 200 && server.session.Receive(frame).ok()) ++taken;
+    EXPECT_GE(taken, 40);  // the greeting and a slow machine count, too
+    EXPECT_LE(taken, 60);
+    const std::vector<Frame> frames = server.TakeFrames();
+    EXPECT_EQ(ErrorOf(frames, NGHTTP2_GOAWAY), NGHTTP2_ENHANCE_YOUR_CALM);
+    ASSERT_EQ(OfType(frames, NGHTTP2_GOAWAY).size(), 1u);
+    EXPECT_EQ(OfType(frames, NGHTTP2_GOAWAY)[0].payload.substr(8), "too many control frames");
+  }
+}
+
+TEST(Http2LimitsTest, PingsMayHaveALimitOfTheirOwnWhichGrpcClientsUnderstand) {
+  SessionHarness server({.pings = {.burst = 3, .per_second = 0}});
+  server.Greet();
+  for (int i = 0; i < 3; ++i) server.Feed(PingFrame());
+  server.TakeFrames();
+  EXPECT_FALSE(server.session.Receive(PingFrame()).ok());
+  const std::vector<Frame> goaways = OfType(server.TakeFrames(), NGHTTP2_GOAWAY);
+  ASSERT_EQ(goaways.size(), 1u);
+  EXPECT_EQ(goaways[0].payload.substr(8), "too_many_pings");
+}
+
+// Some clients measure the network with a PING for each piece of an answer.
+TEST(Http2LimitsTest, AnswersAllowAsManyPingsAgain) {
+  SessionHarness server({.control_frames = {.burst = 5, .per_second = 0}});
+  server.Greet();
+  server.Feed(Request(1));
+  server.Respond(1);
+  for (int i = 0; i < 20; ++i) {
+    server.Append(1, "piece");
+    server.TakeFrames();
+    for (int ping = 0; ping < 5; ++ping) server.Feed(PingFrame());
+  }
+  EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty());
+}
+
+TEST(Http2LimitsTest, HeadersInTooManyPiecesEndTheConnection) {
+  SessionHarness server;
+  server.Greet();
+  EXPECT_TRUE(server.session.Receive(Encode({NGHTTP2_HEADERS, 0, 1, ""})).ok());
+  int pieces = 0;
+  while (pieces < 1000 && server.session.Receive(Encode({NGHTTP2_CONTINUATION, 0, 1, ""})).ok()) {
+    ++pieces;
+  }
+  EXPECT_LT(pieces, 100);
+}
+
 TEST(Http2LimitsTest, StreamsBeyondTheLimitAreRefusedUntilThePeerKnowsTheLimit) {
   Http2Limits limits;
   limits.max_concurrent_streams = 2;
