@@ -53,6 +53,7 @@ void AddConnections(Options& options) {
         [field](ServerOptions& self) -> auto& { return self.grpc.connections.http2.*field; });
   };
   add("max_streams_per_connection", &Http2Limits::max_concurrent_streams);
+  add("max_frame_bytes", &Http2Limits::max_frame_size);
   add("max_metadata_bytes", &Http2Limits::max_header_list_bytes);
   add("reset_burst", &Http2Limits::reset_burst);
   add("resets_per_second", &Http2Limits::resets_per_second);

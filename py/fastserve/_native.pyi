@@ -116,6 +116,7 @@ class ServerOptions:
     worker_threads: int
     max_connections: int
     max_streams_per_connection: int
+    max_frame_bytes: int
     max_metadata_bytes: int
     reset_burst: int
     resets_per_second: int

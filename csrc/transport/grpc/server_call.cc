@@ -140,6 +140,7 @@ void ServerCall::OnHeader(ByteView name, ByteView value) {
     TakePath(value);
   } else if (name == ":method") {
     is_post_ = value == "POST";
+    is_head_ = value == "HEAD";
   } else if (name == "content-type") {
     is_grpc_ = IsGrpcContentType(value);
   } else if (name == "grpc-timeout") {
@@ -339,6 +340,8 @@ void ServerCall::ApplyEnd(Status status, Metadata trailing) {
   EndOutput();
   if (responding_) {
     session_->http2().Resume(*this);
+  } else if (http_status_ != "200" && !is_head_) {
+    RespondToStranger();
   } else {
     RespondTrailersOnly();
   }
@@ -358,6 +361,17 @@ void ServerCall::RespondTrailersOnly() {
   fields.Add(trailing_);
   session_->http2().Respond(*this, fields.span(), true);
   CountAnswered();
+}
+
+// What is no gRPC gets an answer that HTTP alone understands; the trailers are gRPC's.
+void ServerCall::RespondToStranger() {
+  const std::string& text = status_.message();
+  responding_ = true;
+  output().Append(text);
+  session_->OnBytesWait(text.size());
+  if (method_ == nullptr) buffered_.fetch_add(text.size());
+  const Http2Field fields[] = {{":status", http_status_}, {"content-type", "text/plain"}};
+  session_->http2().Respond(*this, fields, false);
 }
 
 void ServerCall::OnOutputEnd() {

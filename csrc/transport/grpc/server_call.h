@@ -105,6 +105,7 @@ class ServerCall final : public Call,
   void Deliver(ByteBuffer message);
   void StartResponse(const Metadata& metadata);
   void RespondTrailersOnly();
+  void RespondToStranger();
   void GiveCredit(size_t bytes);
   void ReleaseCredit(size_t bytes);
   void CountAnswered();
@@ -126,6 +127,7 @@ class ServerCall final : public Call,
   ByteView http_status_ = "200";
   std::string accepted_;  // grpc-accept-encoding, where answers may be compressed
   bool is_post_ = false;
+  bool is_head_ = false;
   bool is_grpc_ = false;
   MessageReader reader_;
   ByteBuffer request_;  // of unary calls, once complete

@@ -67,7 +67,12 @@ struct Http2Session::Callbacks {
   }
 
   static int FrameBegin(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
-    Self(user).OnFrameBegin(head->type, head->length == 0, head->flags & NGHTTP2_FLAG_END_STREAM);
+    Self(user).OnFrameBegin(head->type, head->flags, head->stream_id, head->length);
+    return 0;
+  }
+
+  static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_RST_STREAM) Self(user).OnResetSent(frame->hd.stream_id);
     return 0;
   }
 
@@ -155,6 +160,7 @@ struct Http2Session::Callbacks {
     nghttp2_session_callbacks_set_on_frame_recv_callback(set, &FrameReceived);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(set, &DataChunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(set, &StreamClose);
+    nghttp2_session_callbacks_set_on_frame_send_callback(set, &FrameSent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(set, &FrameNotSent);
     nghttp2_session_callbacks_set_data_source_read_length_callback(set, &FrameLength);
     nghttp2_session_callbacks_set_send_data_callback(set, &SendBody);
@@ -220,6 +226,7 @@ int Http2Session::OnBeginHeaders(int32_t stream_id, bool request) {
   reading_headers_ = nullptr;
   header_list_bytes_ = 0;
   if (!request) return 0;
+  last_stream_ = stream_id;
   reading_headers_ = events_.OnStream(stream_id);
   return nghttp2_session_set_stream_user_data(session_, stream_id, reading_headers_);
 }
@@ -236,12 +243,20 @@ int Http2Session::OnHeader(ByteView name, ByteView value) {
   return 0;
 }
 
-void Http2Session::OnFrameBegin(uint8_t type, bool is_empty, bool ends) {
+void Http2Session::OnFrameBegin(uint8_t type, uint8_t flags, int32_t stream_id, size_t length) {
   switch (type) {
     case NGHTTP2_DATA:
-      if (!is_empty || ends) return;
+      if (length > 0 || flags & NGHTTP2_FLAG_END_STREAM) return;
       break;
     case NGHTTP2_HEADERS:
+      // nghttp2 forgets closed streams, and would ignore it. DATA it ignores before we hear of it.
+      if (IsClosed(stream_id)) {
+        nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
+      }
+      return;
+    case NGHTTP2_PRIORITY:
+      if (stream_id == 0) nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
+      break;
     case NGHTTP2_CONTINUATION:
     case NGHTTP2_WINDOW_UPDATE:
     case NGHTTP2_RST_STREAM:
@@ -253,6 +268,20 @@ void Http2Session::OnFrameBegin(uint8_t type, bool is_empty, bool ends) {
   if (!control_frames_.Take(now)) EndForExcess("too many control frames");
   // gRPC's clients know this text, and ask less often from then on.
   if (type == NGHTTP2_PING && !pings_.Take(now)) EndForExcess("too_many_pings");
+}
+
+// Closed, that is, by both sides, or by the peer: it must not go on (RFC 9113, section 5.1).
+bool Http2Session::IsClosed(int32_t stream_id) const {
+  if (stream_id > last_stream_ || stream_id <= forgiven_ || stream_id % 2 == 0) return false;
+  return Find(stream_id) == nullptr && !reset_.contains(stream_id);
+}
+
+void Http2Session::OnResetSent(int32_t stream_id) {
+  constexpr size_t kRemembered = 1024;
+  reset_.insert(stream_id);
+  if (reset_.size() <= kRemembered) return;
+  forgiven_ = *std::max_element(reset_.begin(), reset_.end());
+  reset_.clear();
 }
 
 void Http2Session::EndForExcess(ByteView what) {

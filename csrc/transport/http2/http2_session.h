@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
@@ -150,7 +151,9 @@ class Http2Session {
   int OnBeginHeaders(int32_t stream_id, bool request);
   int OnHeader(ByteView name, ByteView value);
   void OnHeadersEnd(int32_t stream_id);
-  void OnFrameBegin(uint8_t type, bool is_empty, bool ends);
+  void OnFrameBegin(uint8_t type, uint8_t flags, int32_t stream_id, size_t length);
+  bool IsClosed(int32_t stream_id) const;
+  void OnResetSent(int32_t stream_id);
   void OnPingAck(uint8_t first_byte);
   void EndForExcess(ByteView what);
   Http2Stream* Find(int32_t stream_id) const;
@@ -166,6 +169,11 @@ class Http2Session {
   size_t header_list_bytes_ = 0;            // of the list being read
   TokenBucket control_frames_;
   TokenBucket pings_;
+  int32_t last_stream_ = 0;  // that the peer has opened
+  // Streams that we have reset, and of which more may be on its way; all up to forgiven_ count as
+  // such when they become too many to remember.
+  std::unordered_set<int32_t> reset_;
+  int32_t forgiven_ = 0;
   bool greeted_ = false;
   bool excess_ = false;  // the peer has asked too much and is told so
   bool draining_ = false;

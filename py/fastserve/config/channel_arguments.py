@@ -38,6 +38,14 @@ def _count(text: str) -> int:
     return _integer(text, 1, "a number from 1 to 2147483647")
 
 
+def _frame_size(text: str) -> int:
+    """RFC 9113, section 6.5.2."""
+    expected = "a number of bytes from 16384 to 16777215"
+    if (value := _integer(text, 2**14, expected)) >= 2**24:
+        raise ValueError(expected)
+    return value
+
+
 def _milliseconds(text: str) -> int | None:
     value = _integer(text, 0, "a number of milliseconds; 2147483647 means no limit")
     return None if value == _INFINITE_MS else value
@@ -73,6 +81,7 @@ def _compression(text: str) -> int:
 _TRANSPORT: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "grpc.max_concurrent_streams": ("max_streams_per_connection", _count),
     "grpc.max_send_message_length": ("max_sent_message_bytes", _length(MAX_SENT_MESSAGE_BYTES)),
+    "grpc.http2.max_frame_size": ("max_frame_bytes", _frame_size),
     "grpc.max_metadata_size": ("max_metadata_bytes", _count),
     "grpc.keepalive_time_ms": ("keepalive_time_ms", _positive_milliseconds),
     "grpc.keepalive_timeout_ms": ("keepalive_timeout_ms", _positive_milliseconds),

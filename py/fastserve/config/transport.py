@@ -20,6 +20,8 @@ class TransportConfig:
     max_connections: int = 10_000
     """Further ones are closed at once."""
     max_streams_per_connection: int = 4096
+    max_frame_bytes: int = 2**20
+    """Of HTTP/2: in smaller ones a long message takes longer."""
     max_metadata_bytes: int = 64 * 2**10
     """Of one request: names, values and 32 bytes for each."""
     resets_per_second: int = 1_000

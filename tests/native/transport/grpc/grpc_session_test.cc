@@ -202,12 +202,20 @@ TEST_F(GrpcSessionTest, OtherMethodsAndContentTypesGetTheirHttpStatus) {
   get[0].second = "GET";
   const Exchange& not_post = Ask(get, "");
   EXPECT_EQ(not_post.Field(":status"), "405");
-  EXPECT_EQ(StatusOf(not_post), "13: a gRPC request's method is POST");
+  EXPECT_EQ(not_post.data, "a gRPC request's method is POST");
+  EXPECT_EQ(not_post.Field("content-type"), "text/plain");
+  EXPECT_EQ(not_post.Field("grpc-status"), "13");
+  EXPECT_EQ(not_post.Field("grpc-message"), "a gRPC request's method is POST");
+  get[0].second = "HEAD";
+  const Exchange& head = Ask(get, "");
+  EXPECT_EQ(head.Field(":status"), "405");
+  EXPECT_EQ(StatusOf(head), "13: a gRPC request's method is POST");
   Fields json = CallFields("/s/Echo");
   json.back().second = "application/json";
   const Exchange& not_grpc = Ask(json, "{}");
   EXPECT_EQ(not_grpc.Field(":status"), "415");
-  EXPECT_EQ(StatusOf(not_grpc), "2: a gRPC request's content-type is application/grpc");
+  EXPECT_EQ(not_grpc.data, "a gRPC request's content-type is application/grpc");
+  EXPECT_EQ(not_grpc.Field("grpc-status"), "2");
 }
 
 TEST_F(GrpcSessionTest, UnknownMethodIsUnimplemented) {

@@ -75,6 +75,8 @@ TEST(Http2IllegalTest, FramesAgainstTheProtocolEndTheConnection) {
       {"headers that no table has",
        Encode({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xff\xff\xff\xff\x0f"}),
        NGHTTP2_COMPRESSION_ERROR},
+      {"PRIORITY of no stream", Encode({NGHTTP2_PRIORITY, 0, 0, std::string(5, '\0')}),
+       NGHTTP2_PROTOCOL_ERROR},
       {"PING too short", PingFrame("1234567"), NGHTTP2_FRAME_SIZE_ERROR},
       {"SETTINGS of a wrong length", Encode({NGHTTP2_SETTINGS, 0, 0, "12345"}),
        NGHTTP2_FRAME_SIZE_ERROR},
@@ -140,22 +142,41 @@ TEST(Http2IllegalTest, RequestsAgainstTheProtocolLoseTheirStreamAlone) {
   }
 }
 
-// The peer may have sent them before it heard that the stream was closed.
-TEST(Http2IllegalTest, HeadersOfAClosedOrSkippedStreamAreIgnored) {
+TEST(Http2IllegalTest, HeadersOfAClosedOrSkippedStreamEndTheConnection) {
+  for (const std::string& late : {Request(5), Request(3)}) {
+    SessionHarness server;
+    server.Greet();
+    server.Feed(Request(5));
+    const Http2Field fields[] = {{":status", "200"}};
+    server.session.Respond(server.stream(5), fields, true);
+    server.TakeFrames();
+    ASSERT_TRUE(server.stream(5).Has("close 0"));
+    const Lines log = server.stream(5).log;
+    server.Feed(late);
+    EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED);
+    EXPECT_EQ(server.streams.size(), 1u);
+    EXPECT_EQ(server.stream(5).log, log);
+    EXPECT_TRUE(server.session.finished());
+  }
+}
+
+// The peer may have sent them before it heard of the reset.
+TEST(Http2IllegalTest, FramesOfStreamsThatWeHaveResetAreIgnored) {
+  constexpr int kStreams = 3000;  // more than are remembered one by one
   SessionHarness server;
   server.Greet();
-  server.Feed(Request(5));
-  const Http2Field fields[] = {{":status", "200"}};
-  server.session.Respond(server.stream(5), fields, true);
-  server.TakeFrames();
-  ASSERT_TRUE(server.stream(5).Has("close 0"));
-  const Lines log = server.stream(5).log;
-  server.Feed(Request(5) + Request(3));
-  EXPECT_TRUE(server.TakeFrames().empty());
-  EXPECT_EQ(server.streams.size(), 1u);
-  EXPECT_EQ(server.stream(5).log, log);
-  server.Feed(Request(7));
-  EXPECT_TRUE(server.stream(7).Has("end"));
+  for (int i = 0; i < kStreams; ++i) {
+    server.Feed(Request(2 * i + 1, {}, false));
+    server.session.Reset(server.stream(2 * i + 1), NGHTTP2_CANCEL);
+    server.TakeFrames();
+  }
+  for (int i = 0; i < kStreams; ++i) {
+    server.Feed(DataFrame(2 * i + 1, "late", false) +
+                HeadersFrame(2 * i + 1, {{"late", "1"}}, true));
+  }
+  EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty());
+  server.Feed(Request(2 * kStreams + 1));
+  EXPECT_TRUE(server.stream(2 * kStreams + 1).Has("end"));
 }
 
 TEST(Http2LimitsTest, FrameOfTheLargestSizeIsTakenAndALongerOneEndsTheConnection) {
