@@ -51,7 +51,12 @@ command -v python3 >/dev/null || packages+=(python3)
 if [ "$(command -v "${FASTSERVE_PYTHON:-python3}" 2>/dev/null || echo /usr/bin/python3)" = /usr/bin/python3 ]; then
   packages+=(python3-venv python3-dev)
 fi
-case " $* " in *" test "*) packages+=(libgtest-dev clang libclang-rt-dev) ;; esac
+case " $* " in
+  *" test "*)
+    packages+=(libgtest-dev clang libclang-rt-dev openssl)
+    command -v go >/dev/null || packages+=(golang-go) # for tests/conformance/tools
+    ;;
+esac
 install_packages "${packages[@]}"
 
 python=$(find_python)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
-# ASan+UBSan and TSan, fuzz corpora, Python unit, integration and compatibility tests, and those of
-# the load generator. Arguments go to pytest. Safe to run again.
+# ASan+UBSan and TSan, fuzz corpora, Python unit, integration, compatibility and conformance tests,
+# and those of the load generator. Arguments go to pytest. Safe to run again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 deploy/install.sh demo test
@@ -34,6 +34,9 @@ ctest --preset fuzz -j2
 step "programs of the benchmark"
 cmake --preset release >/dev/null
 cmake --build --preset release --target loadgen echo_server session_loop -- --quiet
+
+step "programs of the conformance tests"
+tests/conformance/tools/build.sh
 
 step "Python tests"
 pytest "${@:-tests}" bench/load

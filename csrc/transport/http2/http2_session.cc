@@ -1,9 +1,11 @@
 #include "transport/http2/http2_session.h"
 
+#include <arpa/inet.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +29,16 @@ ByteView View(const uint8_t* data, size_t size) {
 }
 
 uint8_t* Bytes(ByteView text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); }
+
+// Whether a PRIORITY frame is of no stream, or of one that depends on itself; nghttp2 ignores all
+// of them, since we have told the peer that we do. `payload`: as much of it as has come.
+bool DependsOnNothingElse(const FrameScanner::Head& head, ByteView payload) {
+  if (head.stream_id == 0) return true;
+  uint32_t dependency = 0;
+  if (payload.size() < sizeof(dependency)) return false;
+  std::memcpy(&dependency, payload.data(), sizeof(dependency));
+  return static_cast<int32_t>(ntohl(dependency) & INT32_MAX) == head.stream_id;
+}
 
 // Fields in nghttp2's form; borrows from what it was made of.
 class FieldArray {
@@ -64,11 +76,6 @@ struct Http2Session::Callbacks {
   static int Header(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_size,
                     const uint8_t* value, size_t value_size, uint8_t, void* user) {
     return Self(user).OnHeader(View(name, name_size), View(value, value_size));
-  }
-
-  static int FrameBegin(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
-    Self(user).OnFrameBegin(head->type, head->flags, head->stream_id, head->length);
-    return 0;
   }
 
   static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -154,7 +161,6 @@ struct Http2Session::Callbacks {
   static nghttp2_session_callbacks* Make() {
     nghttp2_session_callbacks* set = nullptr;
     nghttp2_session_callbacks_new(&set);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(set, &FrameBegin);
     nghttp2_session_callbacks_set_on_begin_headers_callback(set, &BeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(set, &Header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(set, &FrameReceived);
@@ -195,11 +201,65 @@ Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
 Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 
 Status Http2Session::Receive(ByteView bytes) {
+  size_t fed = 0;
+  for (ByteView rest = bytes; const auto head = scanner_.Next(rest);) {
+    if (!NeedsCheck(*head)) continue;
+    // By then nghttp2 must know all that came before.
+    const size_t header_end = bytes.size() - rest.size();
+    const size_t before = std::max(header_end, fed + FrameScanner::kHeader) - FrameScanner::kHeader;
+    FASTSERVE_RETURN_IF_ERROR(Feed(bytes.substr(fed, before - fed)));
+    fed = before;
+    Check(*head, rest);
+  }
+  resets_ = resets_ && scanner_.in_payload();
+  return Feed(bytes.substr(fed));
+}
+
+Status Http2Session::Feed(ByteView bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  if (taken >= 0 && !excess_) return {};
   if (excess_) return Status::ResourceExhausted("HTTP/2: the peer asks too much");
+  if (taken >= 0) return {};
   return Status::Internal(std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
+}
+
+bool Http2Session::NeedsCheck(const FrameScanner::Head& head) {
+  const int32_t id = head.stream_id;
+  switch (head.type) {
+    case NGHTTP2_DATA: {
+      const bool says_nothing = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
+      return says_nothing || resets_ || (id <= last_stream_ && Find(id) == nullptr);
+    }
+    case NGHTTP2_HEADERS:
+      if (id <= newest_stream_) return resets_ || Find(id) == nullptr;
+      newest_stream_ = id;
+      return false;
+    case NGHTTP2_RST_STREAM:
+      resets_ = true;
+      return false;
+    case NGHTTP2_CONTINUATION:
+    case NGHTTP2_WINDOW_UPDATE:
+      return false;
+    default:
+      return true;
+  }
+}
+
+void Http2Session::Check(const FrameScanner::Head& head, ByteView payload) {
+  if (head.type == NGHTTP2_DATA || head.type == NGHTTP2_HEADERS) {
+    // nghttp2 forgets closed streams, and would ignore what comes for them.
+    if (IsClosed(head.stream_id)) {
+      nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
+    }
+    if (head.type == NGHTTP2_HEADERS || head.length > 0) return;
+  }
+  if (head.type == NGHTTP2_PRIORITY && DependsOnNothingElse(head, payload)) {
+    nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
+  }
+  const auto now = TokenBucket::Clock::now();
+  if (!control_frames_.Take(now)) EndForExcess("too many control frames");
+  // gRPC's clients know this text, and ask less often from then on.
+  if (head.type == NGHTTP2_PING && !pings_.Take(now)) EndForExcess("too_many_pings");
 }
 
 bool Http2Session::Pull(size_t limit) {
@@ -241,33 +301,6 @@ int Http2Session::OnHeader(ByteView name, ByteView value) {
   }
   if (reading_headers_) reading_headers_->OnHeader(name, value);
   return 0;
-}
-
-void Http2Session::OnFrameBegin(uint8_t type, uint8_t flags, int32_t stream_id, size_t length) {
-  switch (type) {
-    case NGHTTP2_DATA:
-      if (length > 0 || flags & NGHTTP2_FLAG_END_STREAM) return;
-      break;
-    case NGHTTP2_HEADERS:
-      // nghttp2 forgets closed streams, and would ignore it. DATA it ignores before we hear of it.
-      if (IsClosed(stream_id)) {
-        nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
-      }
-      return;
-    case NGHTTP2_PRIORITY:
-      if (stream_id == 0) nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
-      break;
-    case NGHTTP2_CONTINUATION:
-    case NGHTTP2_WINDOW_UPDATE:
-    case NGHTTP2_RST_STREAM:
-      return;
-    default:
-      break;
-  }
-  const auto now = TokenBucket::Clock::now();
-  if (!control_frames_.Take(now)) EndForExcess("too many control frames");
-  // gRPC's clients know this text, and ask less often from then on.
-  if (type == NGHTTP2_PING && !pings_.Take(now)) EndForExcess("too_many_pings");
 }
 
 // Closed, that is, by both sides, or by the peer: it must not go on (RFC 9113, section 5.1).

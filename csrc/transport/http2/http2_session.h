@@ -7,6 +7,7 @@
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "transport/http2/frame_scanner.h"
 #include "transport/http2/token_bucket.h"
 #include "transport/net/output_queue.h"
 
@@ -30,9 +31,9 @@ struct Http2Limits {
   // Resets by the peer beyond this burst and this rate end the connection ("rapid reset").
   uint64_t reset_burst = 10'000;
   uint64_t resets_per_second = 1'000;
-  // Likewise frames that make work but carry nothing: PING, SETTINGS, PRIORITY and empty DATA; and,
-  // counted apart, PING alone. With every frame of an answer that we send, a whole burst is allowed
-  // again: some clients measure the network with a PING an answer.
+  // Likewise frames that make work but carry nothing: PING, SETTINGS, PRIORITY, empty DATA and
+  // unknown types; and, counted apart, PING alone. With every frame of an answer that we send, a
+  // whole burst is allowed again: some clients measure the network with a PING an answer.
   Rate control_frames{.burst = 1'000, .per_second = 100};
   Rate pings;
 };
@@ -151,7 +152,11 @@ class Http2Session {
   int OnBeginHeaders(int32_t stream_id, bool request);
   int OnHeader(ByteView name, ByteView value);
   void OnHeadersEnd(int32_t stream_id);
-  void OnFrameBegin(uint8_t type, uint8_t flags, int32_t stream_id, size_t length);
+  Status Feed(ByteView bytes);
+  // Whether a frame needs a look before nghttp2 gets it: it makes work, or its stream may be
+  // closed.
+  bool NeedsCheck(const FrameScanner::Head& head);
+  void Check(const FrameScanner::Head& head, ByteView payload);
   bool IsClosed(int32_t stream_id) const;
   void OnResetSent(int32_t stream_id);
   void OnPingAck(uint8_t first_byte);
@@ -167,6 +172,9 @@ class Http2Session {
   size_t pull_limit_ = 0;
   Http2Stream* reading_headers_ = nullptr;  // null also for a request's trailers
   size_t header_list_bytes_ = 0;            // of the list being read
+  FrameScanner scanner_;
+  int32_t newest_stream_ = 0;  // that the scanner has seen
+  bool resets_ = false;        // the scanner has seen the peer reset streams, nghttp2 maybe not
   TokenBucket control_frames_;
   TokenBucket pings_;
   int32_t last_stream_ = 0;  // that the peer has opened

@@ -77,6 +77,8 @@ TEST(Http2IllegalTest, FramesAgainstTheProtocolEndTheConnection) {
        NGHTTP2_COMPRESSION_ERROR},
       {"PRIORITY of no stream", Encode({NGHTTP2_PRIORITY, 0, 0, std::string(5, '\0')}),
        NGHTTP2_PROTOCOL_ERROR},
+      {"PRIORITY that depends on itself",
+       Encode({NGHTTP2_PRIORITY, 0, 3, BigEndian(3, 4) + BigEndian(0, 1)}), NGHTTP2_PROTOCOL_ERROR},
       {"PING too short", PingFrame("1234567"), NGHTTP2_FRAME_SIZE_ERROR},
       {"SETTINGS of a wrong length", Encode({NGHTTP2_SETTINGS, 0, 0, "12345"}),
        NGHTTP2_FRAME_SIZE_ERROR},
@@ -142,21 +144,55 @@ TEST(Http2IllegalTest, RequestsAgainstTheProtocolLoseTheirStreamAlone) {
   }
 }
 
-TEST(Http2IllegalTest, HeadersOfAClosedOrSkippedStreamEndTheConnection) {
-  for (const std::string& late : {Request(5), Request(3)}) {
+TEST(Http2IllegalTest, FramesOfAClosedOrSkippedStreamEndTheConnection) {
+  for (const std::string& late : {Request(5), Request(3), DataFrame(5, "x", true)}) {
+    for (const size_t cut : {size_t{0}, size_t{1}, size_t{8}, size_t{9}, size_t{10}}) {
+      SessionHarness server;
+      server.Greet();
+      server.Feed(Request(5));
+      const Http2Field fields[] = {{":status", "200"}};
+      server.session.Respond(server.stream(5), fields, true);
+      server.TakeFrames();
+      ASSERT_TRUE(server.stream(5).Has("close 0"));
+      const Lines log = server.stream(5).log;
+      server.Feed(late.substr(0, cut));
+      server.Feed(late.substr(cut));
+      EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED);
+      EXPECT_EQ(server.streams.size(), 1u);
+      EXPECT_EQ(server.stream(5).log, log);
+      EXPECT_TRUE(server.session.finished());
+    }
+  }
+}
+
+TEST(Http2IllegalTest, DataAfterThePeersOwnResetEndsTheConnectionHoweverTheBytesCome) {
+  const std::string bytes = Request(1, {}, false) + DataFrame(1, "good", false) +
+                            ResetFrame(1, NGHTTP2_CANCEL) + DataFrame(1, "bad", true);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
     SessionHarness server;
     server.Greet();
-    server.Feed(Request(5));
-    const Http2Field fields[] = {{":status", "200"}};
-    server.session.Respond(server.stream(5), fields, true);
-    server.TakeFrames();
-    ASSERT_TRUE(server.stream(5).Has("close 0"));
-    const Lines log = server.stream(5).log;
-    server.Feed(late);
-    EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED);
-    EXPECT_EQ(server.streams.size(), 1u);
-    EXPECT_EQ(server.stream(5).log, log);
-    EXPECT_TRUE(server.session.finished());
+    server.Feed(bytes.substr(0, cut));
+    server.Feed(bytes.substr(cut));
+    EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED) << cut;
+    EXPECT_EQ(server.stream(1).body, "good");
+  }
+}
+
+TEST(Http2IllegalTest, OrdinaryConversationIsNoneHoweverTheBytesCome) {
+  const std::string bytes =
+      Request(1, {}, false) + Request(3, {}, false) + DataFrame(1, "a", false) +
+      DataFrame(3, "b", false) + DataFrame(1, "c", true) + ResetFrame(3, NGHTTP2_CANCEL) +
+      Request(5, {}, false) + DataFrame(5, "d", false) + HeadersFrame(5, {{"trailer", "1"}}, true);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    SessionHarness server;
+    server.Greet();
+    server.Feed(bytes.substr(0, cut));
+    server.Feed(bytes.substr(cut));
+    EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty()) << cut;
+    EXPECT_EQ(server.stream(1).body, "ac");
+    EXPECT_TRUE(server.stream(1).Has("end"));
+    EXPECT_EQ(server.stream(5).body, "d");
+    EXPECT_TRUE(server.stream(5).Has("end"));
   }
 }
 
@@ -244,6 +280,7 @@ TEST(Http2LimitsTest, FloodOfFramesThatCarryNothingEndsTheConnection) {
       PingFrame(),
       SettingsFrame(),
       Encode({NGHTTP2_PRIORITY, 0, 1, std::string(5, '\0')}),
+      Encode({0xbe, 0, 0, "unknown"}),
       DataFrame(1, "", false),
   };
   for (const std::string& frame : kFrames) {
