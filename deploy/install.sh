@@ -54,7 +54,8 @@ fi
 case " $* " in
   *" test "*)
     packages+=(libgtest-dev clang libclang-rt-dev openssl)
-    command -v go >/dev/null || packages+=(golang-go) # for tests/conformance/tools
+    command -v npm >/dev/null || packages+=(nodejs npm) # one of the clients that are tried
+    command -v go >/dev/null || packages+=(golang-go)   # for tests/conformance/tools
     ;;
 esac
 install_packages "${packages[@]}"

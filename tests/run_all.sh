@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
-# ASan+UBSan and TSan, fuzz corpora, Python unit, integration, compatibility and conformance tests,
-# and those of the load generator. Arguments go to pytest. Safe to run again.
+# ASan+UBSan and TSan, fuzz targets, Python unit, property, integration, compatibility and
+# conformance tests, and those of the load generator. Arguments go to pytest. Safe to run again.
+# FASTSERVE_FUZZ_SECONDS   how long each parser is fuzzed (default: 0, its corpus only)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 deploy/install.sh demo test
@@ -26,8 +27,9 @@ for preset in asan-ubsan tsan; do
   ctest --preset "$preset" -j2
 done
 
-step "fuzz targets on their corpora"
-cmake --preset fuzz >/dev/null
+fuzz_seconds=${FASTSERVE_FUZZ_SECONDS:-0}
+step "fuzz targets, $fuzz_seconds s beyond their corpora"
+cmake --preset fuzz -DFASTSERVE_FUZZ_SECONDS="$fuzz_seconds" >/dev/null
 cmake --build --preset fuzz -- --quiet
 ctest --preset fuzz -j2
 

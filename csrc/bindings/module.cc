@@ -16,9 +16,7 @@ void RegisterErrors(py::module_& module) {
       if (pointer) std::rethrow_exception(pointer);
     } catch (const StatusError& error) {
       // Messages of models may hold any bytes; surrogates keep them.
-      const std::string& text = error.status().message();
-      const auto message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-          text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+      const py::object message = TextOf(error.status().message());
       py::object instance = storage.get_stored()(message);
       instance.attr("code") = static_cast<int>(error.status().code());
       instance.attr("message") = message;
@@ -31,6 +29,8 @@ void RegisterErrors(py::module_& module) {
 
 PYBIND11_MODULE(_native, module) {
   fastserve::RegisterErrors(module);
+  fastserve::RegisterLite(module);
+  fastserve::RegisterMetrics(module);
   fastserve::RegisterRuntime(module);
   fastserve::RegisterOptions(module);
   fastserve::RegisterRpc(module);

@@ -117,6 +117,8 @@ void RegisterOptions(py::module_& module) {
       [](ServerOptions& self, bool value) {
         self.encoding = value ? TensorEncoding::kTensorContent : TensorEncoding::kTypedFields;
       });
+  Add(options, "check_method_names",
+      [](auto& self) -> auto& { return self.inference.check_method_names; });
 }
 
 }  // namespace fastserve

@@ -12,22 +12,12 @@ namespace py = pybind11;
 namespace fastserve {
 namespace {
 
-using Milliseconds = std::chrono::milliseconds;
-
-Milliseconds ToMilliseconds(double seconds) {
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::duration<double>(seconds));
-}
-
 void Publish(Server& self, const std::vector<ServableHandle*>& handles,
              const std::map<std::string, VersionLabels>& labels,
-             const std::map<std::string, std::vector<std::pair<int64_t, std::string>>>& pending) {
+             const std::map<std::string, PendingVersions>& pending) {
   std::vector<ServablePtr> servables;
   for (const ServableHandle* handle : handles) servables.push_back(ValueOrThrow(handle->Get()));
-  std::map<std::string, PendingVersions> on_their_way;
-  for (const auto& [name, versions] : pending) {
-    on_their_way[name] = PendingVersions(versions.begin(), versions.end());
-  }
-  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels, on_their_way));
+  self.router().Publish(std::make_shared<const RoutingSnapshot>(servables, labels, pending));
 }
 
 py::object NextCall(Server& self) {
@@ -115,6 +105,7 @@ void RegisterServer(py::module_& module) {
            py::arg("version"), py::arg("label"), py::arg("body"), py::arg("timeout_s"),
            "Answers a REST predict, classify or regress, at once or later through "
            "json_completions().")
+      .def_property_readonly("connections", [](const Server& self) { return self.connections(); })
       .def_property_readonly("json_completion_fd",
                              [](Server& self) { return self.completions().fd(); })
       .def("json_completions", &JsonCompletions, "Takes the finished (token, code, body) triples.")
@@ -129,6 +120,13 @@ void RegisterServer(py::module_& module) {
       .def(
           "stop_capture", [](Server& self) { return self.tap().Stop(); },
           "Ends the capture; answers how many requests were dropped.")
+      .def(
+          "drain_grpc",
+          [](Server& self, double grace_s) { return self.DrainGrpc(ToMilliseconds(grace_s)); },
+          py::arg("grace_s"), py::call_guard<py::gil_scoped_release>(),
+          "Finishes the gRPC calls in flight for up to grace_s; REST goes on. True when nothing "
+          "was "
+          "cut off.")
       .def(
           "shutdown",
           [](Server& self, double grace_s) { return self.Shutdown(ToMilliseconds(grace_s)); },

@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +37,8 @@ inline void ThrowIfError(Status status) {
 
 // Each adds one concept to the module.
 void RegisterErrors(pybind11::module_& module);
+void RegisterLite(pybind11::module_& module);  // before RegisterRuntime, which names its types
+void RegisterMetrics(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);
 void RegisterOptions(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
@@ -44,6 +47,17 @@ void RegisterServer(pybind11::module_& module);
 // Python's number for it is grpcio's. Throws a ValueError for a number without a meaning.
 Compression CompressionByNumber(int number);
 
+inline std::chrono::milliseconds ToMilliseconds(double seconds) {
+  const std::chrono::duration<double> exact(seconds);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(exact);
+}
+
 inline pybind11::bytes ToBytes(ByteView view) { return pybind11::bytes(view.data(), view.size()); }
+
+// `text` as a str; what is no UTF-8 becomes lone surrogates.
+inline pybind11::object TextOf(std::string_view text) {
+  return pybind11::reinterpret_steal<pybind11::object>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+}
 
 }  // namespace fastserve

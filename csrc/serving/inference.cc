@@ -1,6 +1,7 @@
 #include "serving/inference.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <set>
@@ -13,12 +14,11 @@
 namespace fastserve {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::string_view kInputs = "inputs";
 constexpr std::string_view kClasses = "classes";
 constexpr std::string_view kScores = "scores";
 constexpr std::string_view kOutputs = "outputs";
+constexpr std::string_view kPredictMethod = "tensorflow/serving/predict";
 constexpr std::string_view kClassifyMethod = "tensorflow/serving/classify";
 constexpr std::string_view kRegressMethod = "tensorflow/serving/regress";
 
@@ -123,13 +123,6 @@ Result<Places> OutputPlaces(std::span<const InferenceTask> tasks) {
   return places;
 }
 
-std::vector<TF_Output> Values(const Places& places) {
-  std::vector<TF_Output> values;
-  values.reserve(places.size());
-  for (const auto& [name, place] : places) values.push_back(place);
-  return values;
-}
-
 // Puts the context in front of each example, in one buffer.
 Status AddContext(const InputView& input, size_t request_bytes, HostTensor* tensor) {
   size_t context_size = 0;
@@ -154,14 +147,14 @@ Status AddContext(const InputView& input, size_t request_bytes, HostTensor* tens
   return {};
 }
 
-Result<RuntimeTensor> ExamplesTensor(const TfApi& api, const InputView& input, size_t bytes) {
+Result<HostTensor> ExamplesTensor(const InputView& input, size_t bytes) {
   if (input.examples.empty()) return Status::InvalidArgument("Input is empty.");
   HostTensor tensor;
   tensor.dtype = DataType::kString;
   tensor.dims = {static_cast<int64_t>(input.examples.size())};
   tensor.strings = input.examples;
   FASTSERVE_RETURN_IF_ERROR(AddContext(input, bytes, &tensor));
-  return RuntimeTensor::FromHost(api, tensor);
+  return tensor;
 }
 
 // The checks of "classes" or "scores".
@@ -241,6 +234,16 @@ Result<InferenceResultView> ReadResult(const InferenceTask& task, const Places& 
 
 }  // namespace
 
+Status CheckPredictMethodName(const Signature& signature, const InferenceOptions& options) {
+  if (!options.check_method_names) return {};
+  constexpr std::array kMethods = {kPredictMethod, kClassifyMethod, kRegressMethod};
+  if (std::ranges::find(kMethods, signature.method_name) != kMethods.end()) return {};
+  return Status::Internal(
+      "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+      "tensorflow/serving/classify, tensorflow/serving/regress}. Was: " +
+      signature.method_name);
+}
+
 Result<InferenceTask> MakeTask(const Servable& servable, InferenceMethod method,
                                std::string_view signature_name, const InferenceOptions& options) {
   const BoundSignature* bound = servable.FindSignature(signature_name);
@@ -286,34 +289,50 @@ bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes) {
   });
 }
 
-Result<InferenceOutputs> RunTasks(const Servable& servable, std::span<const InferenceTask> tasks,
-                                  const InputView& input, size_t bytes) {
-  const auto start = Clock::now();
-  const Result<RuntimeTensor> examples = ExamplesTensor(servable.session().api(), input, bytes);
+bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes) {
+  return std::all_of(tasks.begin(), tasks.end(), [bytes](const InferenceTask& task) {
+    return task.bound->cost.IsTrivial(bytes);
+  });
+}
+
+void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
+                size_t bytes) {
+  for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);
+}
+
+Result<RunRequest> PrepareTasks(std::span<const InferenceTask> tasks, const InputView& input,
+                                size_t bytes) {
+  const Result<HostTensor> examples = ExamplesTensor(input, bytes);
   if (!examples.ok()) return examples.status();
   const Result<Places> feeds = InputPlaces(tasks);
   if (!feeds.ok()) return feeds.status();
   const Result<Places> fetches = OutputPlaces(tasks);
   if (!fetches.ok()) return fetches.status();
-  const std::vector<TF_Tensor*> values(feeds->size(), examples->get());
-  Result<std::vector<RuntimeTensor>> ran =
-      servable.session().Run(Values(*feeds), values, Values(*fetches));
-  if (!ran.ok()) return ran.status();
-  const auto elapsed = Clock::now() - start;
-  for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);
-  InferenceOutputs outputs{.results = {}, .tensors = std::move(*ran), .views = {}};
-  for (const RuntimeTensor& tensor : outputs.tensors) outputs.views.push_back(tensor.View());
-  for (const InferenceTask& task : tasks) {
-    Result<InferenceResultView> result =
-        ReadResult(task, *fetches, outputs.views, input.examples.size());
-    if (!result.ok()) return result.status();
-    outputs.results.push_back(std::move(*result));
+  RunRequest request;
+  for (const auto& [name, place] : *feeds) {
+    request.feeds.push_back(place);
+    request.inputs.push_back(*examples);
   }
-  return outputs;
+  for (const auto& [name, place] : *fetches) request.fetches.push_back(place);
+  return request;
 }
 
-Result<InferenceJob> InferenceJob::Parse(InferenceRpc rpc, ByteView message) {
-  InferenceJob job(rpc, message.size());
+Result<std::vector<InferenceResultView>> ReadResults(std::span<const InferenceTask> tasks,
+                                                     const RunOutputs& ran, size_t examples) {
+  const Result<Places> fetched = OutputPlaces(tasks);
+  if (!fetched.ok()) return fetched.status();
+  std::vector<InferenceResultView> results;
+  for (const InferenceTask& task : tasks) {
+    Result<InferenceResultView> result = ReadResult(task, *fetched, ran.tensors, examples);
+    if (!result.ok()) return result.status();
+    results.push_back(std::move(*result));
+  }
+  return results;
+}
+
+Result<InferenceJob> InferenceJob::Parse(InferenceRpc rpc, ByteBuffer bytes) {
+  const ByteView message = bytes.view();
+  InferenceJob job(rpc, std::move(bytes));
   if (rpc == InferenceRpc::kMultiInference) {
     Result<MultiInferenceRequestView> request = ParseMultiInferenceRequest(message);
     if (!request.ok()) return request.status();
@@ -334,6 +353,11 @@ Result<ModelSpecView> InferenceJob::model_spec() const {
   return requested_.empty() ? ModelSpecView() : requested_[0].model_spec;
 }
 
+ApiMethod InferenceJob::method() const {
+  if (rpc_ == InferenceRpc::kClassify) return ApiMethod::kClassify;
+  return rpc_ == InferenceRpc::kRegress ? ApiMethod::kRegress : ApiMethod::kMultiInference;
+}
+
 Status InferenceJob::Bind(const Servable& servable, const InferenceOptions& options) {
   servable_ = &servable;
   if (rpc_ == InferenceRpc::kMultiInference) {
@@ -349,25 +373,21 @@ Status InferenceJob::Bind(const Servable& servable, const InferenceOptions& opti
   return task.status();
 }
 
-Result<ByteChain> InferenceJob::Run() const {
-  Result<InferenceOutputs> outputs = RunTasks(*servable_, tasks_, input_, bytes_);
-  if (!outputs.ok()) return outputs.status();
+Result<ByteChain> InferenceJob::Answer(const RunOutputs& ran) const {
+  const Result<std::vector<InferenceResultView>> results =
+      ReadResults(tasks_, ran, input_.examples.size());
+  if (!results.ok()) return results.status();
   std::vector<InferenceAnswer> answers;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const AnsweringModel model{requested_[i].model_spec.name, servable_->version(),
                                tasks_[i].bound->signature.name};
-    answers.push_back({model, outputs->results[i]});
+    answers.push_back({model, (*results)[i]});
   }
-  if (rpc_ == InferenceRpc::kMultiInference) return WriteMultiInferenceResponse(answers);
+  if (rpc_ == InferenceRpc::kMultiInference) {
+    metrics()->RecordExamples(input_.examples.size());
+    return WriteMultiInferenceResponse(answers);
+  }
   return WriteInferenceResponse(answers[0]);
-}
-
-Result<ByteChain> AnswerInference(const Servable& servable, InferenceRpc rpc, ByteView message,
-                                  const InferenceOptions& options) {
-  Result<InferenceJob> job = InferenceJob::Parse(rpc, message);
-  if (!job.ok()) return job.status();
-  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
-  return job->Run();
 }
 
 }  // namespace fastserve

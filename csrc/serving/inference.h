@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,6 +12,7 @@
 #include "base/tensor.h"
 #include "codec/inference_wire.h"
 #include "serving/servable.h"
+#include "serving/session_run.h"
 
 namespace fastserve {
 
@@ -18,10 +20,14 @@ namespace fastserve {
 enum class InferenceMethod { kClassify, kRegress };
 
 struct InferenceOptions {
-  // Whether a signature's own method_name must be that of the method
-  // (--enable_signature_method_name_check).
+  // Whether a signature's own method_name must be that of the method; a Predict takes any of the
+  // three (--enable_signature_method_name_check).
   bool check_method_names = false;
 };
+
+// Whether a Predict may use the signature: kInternal with upstream's text where not
+// (servables/tensorflow/predict_util.cc, VerifySignature).
+Status CheckPredictMethodName(const Signature& signature, const InferenceOptions& options);
 
 // One signature to evaluate: its only input takes the serialized Examples.
 struct InferenceTask {
@@ -44,55 +50,63 @@ Result<std::vector<InferenceTask>> MakeTasks(const Servable& servable,
 
 // Whether a run of all of them, for a request of `bytes`, is expected to be cheap; see RunCost.
 bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes);
+// The same for a trivial run.
+bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes);
 
-// The results of a run, task by task, and the memory behind them.
-struct InferenceOutputs {
-  std::vector<InferenceResultView> results;
-  std::vector<RuntimeTensor> tensors;
-  std::vector<HostTensor> views;
-};
-
-// Runs all tasks in one go on the calling thread: each input tensor is fed the same examples, each
-// output tensor is fetched once. `bytes` is the size of the request, which is what the run's cost
-// is learnt for.
-Result<InferenceOutputs> RunTasks(const Servable& servable, std::span<const InferenceTask> tasks,
-                                  const InputView& input, size_t bytes);
+// One run for all tasks: each input tensor is fed the same examples, each output tensor is fetched
+// once. `bytes` is the size of the request that `input` lies in.
+Result<RunRequest> PrepareTasks(std::span<const InferenceTask> tasks, const InputView& input,
+                                size_t bytes);
+// The results of such a run, task by task; they borrow from `ran`. `examples` is their number.
+Result<std::vector<InferenceResultView>> ReadResults(std::span<const InferenceTask> tasks,
+                                                     const RunOutputs& ran, size_t examples);
+// Takes in what a run of all tasks has cost.
+void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
+                size_t bytes);
 
 // The methods of PredictionService that take Examples.
 enum class InferenceRpc { kClassify, kRegress, kMultiInference };
 
-// A request resolved against a servable, ready to be run. Borrows from both.
+// One of them on its way from request bytes to answer bytes.
 class InferenceJob {
  public:
   // `message` is a ClassificationRequest, RegressionRequest or MultiInferenceRequest. kInternal
   // with an empty message when it does not parse.
-  static Result<InferenceJob> Parse(InferenceRpc rpc, ByteView message);
+  static Result<InferenceJob> Parse(InferenceRpc rpc, ByteBuffer message);
 
   // The model asked for. kInvalidArgument where the request has no model_spec; a MultiInference
   // goes by its first task.
   Result<ModelSpecView> model_spec() const;
 
+  ApiMethod method() const;
+  ByteView message() const { return bytes_.view(); }
+
   // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);
-  bool IsCheap() const { return AreCheap(tasks_, bytes_); }
-  // The response message.
-  Result<ByteChain> Run() const;
+  bool IsCheap() const { return AreCheap(tasks_, bytes_.size()); }
+  bool IsTrivial() const { return AreTrivial(tasks_, bytes_.size()); }
+  void RecordCost(std::chrono::nanoseconds elapsed) const {
+    fastserve::RecordCost(tasks_, elapsed, bytes_.size());
+  }
+  void RecordRun(std::chrono::nanoseconds elapsed) const {
+    metrics()->RecordRun(method(), elapsed);
+  }
+  // Of the signature, the first one for a MultiInference.
+  const SignatureMetricsPtr& metrics() const { return tasks_[0].bound->metrics; }
+  Result<RunRequest> Prepare() const { return PrepareTasks(tasks_, input_, bytes_.size()); }
+  // The response message to what the run gave.
+  Result<ByteChain> Answer(const RunOutputs& ran) const;
 
  private:
-  InferenceJob(InferenceRpc rpc, size_t bytes) : rpc_(rpc), bytes_(bytes) {}
+  InferenceJob(InferenceRpc rpc, ByteBuffer bytes) : rpc_(rpc), bytes_(std::move(bytes)) {}
 
   InferenceRpc rpc_;
-  size_t bytes_;
+  ByteBuffer bytes_;  // what follows borrows from it
   bool has_model_spec_ = true;
   std::vector<InferenceTaskView> requested_;  // one, but for a MultiInference
   InputView input_;
   const Servable* servable_ = nullptr;
   std::vector<InferenceTask> tasks_;
 };
-
-// Answers one request by `servable`, whichever model it names: for warm-up, before the servable is
-// published.
-Result<ByteChain> AnswerInference(const Servable& servable, InferenceRpc rpc, ByteView message,
-                                  const InferenceOptions& options = {});
 
 }  // namespace fastserve

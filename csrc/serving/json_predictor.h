@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "metrics/request_record.h"
 #include "serving/completion_queue.h"
 #include "serving/inference.h"
 #include "serving/routing.h"
@@ -28,6 +29,8 @@ struct JsonPredictRequest {
   std::optional<std::string> label;
   // After it the answer is DEADLINE_EXCEEDED, if the run has not started.
   std::optional<std::chrono::steady_clock::time_point> deadline;
+  // Made by JsonPredictor.
+  std::shared_ptr<RequestRecord> record = nullptr;
 };
 
 // The outcome of a REST request: a JSON body in either case, {"error": ...} unless kOk.
@@ -54,12 +57,11 @@ class JsonPredictor {
   class ExamplesTask;
 
   // Parses and routes.
-  Result<std::shared_ptr<const Task>> MakeTask(const JsonPredictRequest& request,
-                                               std::string_view body) const;
-  void Complete(int64_t token, JsonAnswer answer);
+  Result<std::shared_ptr<Task>> MakeTask(const JsonPredictRequest& request,
+                                         std::string_view body) const;
   std::optional<JsonAnswer> PostWhole(JsonPredictRequest request, std::string_view body);
   // Nothing, as the answer comes later; an answer at once where no task is taken any more.
-  std::optional<JsonAnswer> Post(std::function<void()> task);
+  std::optional<JsonAnswer> Post(const JsonPredictRequest& request, std::function<void()> task);
 
   const Router& router_;
   WorkerPool& workers_;

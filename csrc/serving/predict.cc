@@ -4,13 +4,8 @@
 #include <set>
 #include <string>
 
-#include "codec/predict_wire.h"
-
 namespace fastserve {
 namespace {
-
-// Which of the signature's outputs a request gets, by index.
-using OutputChoice = InlineVector<size_t, 8>;
 
 template <class Names>
 std::string JoinSorted(Names names) {
@@ -84,38 +79,23 @@ Status NotInGraph(const TensorInfo& info) {
                                  ", specified in the signature, not found in the graph");
 }
 
-// The tensors of one run, by index of the signature's inputs.
-struct Feed {
-  explicit Feed(size_t inputs) {
-    values.reserve(inputs);
-    handles.reserve(inputs);
-  }
-  void Add(RuntimeTensor tensor) {
-    handles.push_back(tensor.get());
-    values.push_back(std::move(tensor));
-  }
-
-  std::vector<RuntimeTensor> values;
-  std::vector<TF_Tensor*> handles;
-};
-
-Result<RuntimeTensor> DecodeInput(const TfApi& api, const TensorInfo& info, ByteView proto,
-                                  const ByteBuffer& owner) {
-  const Result<HostTensor> decoded = DecodeTensorProto(proto, owner);
+Result<HostTensor> DecodeInput(const TensorInfo& info, ByteView proto, const ByteBuffer& owner) {
+  Result<HostTensor> decoded = DecodeTensorProto(proto, owner);
   if (!decoded.ok()) return Status::InvalidArgument("tensor parsing error: " + info.alias);
-  return RuntimeTensor::FromHost(api, *decoded);
+  return decoded;
 }
 
 // Finds each input of the signature among `inputs`, or its default, and makes a tensor of it with
 // `convert(info, value)`.
 template <class Value, class Convert>
-Result<Feed> MatchInputs(const TfApi& api, const Signature& signature, NamedInputs<Value> inputs,
-                         Convert convert) {
+Result<std::vector<HostTensor>> MatchInputs(const Signature& signature, NamedInputs<Value> inputs,
+                                            Convert convert) {
   const size_t wanted = signature.inputs.size();
   if (inputs.size() > wanted || (inputs.size() < wanted && signature.defaults.empty())) {
     return WrongInputCount(signature, inputs);
   }
-  Feed feed(wanted);
+  std::vector<HostTensor> matched;
+  matched.reserve(wanted);
   size_t used = 0;
   for (const TensorInfo& info : signature.inputs) {
     const auto sent = std::find_if(inputs.begin(), inputs.end(),
@@ -124,20 +104,20 @@ Result<Feed> MatchInputs(const TfApi& api, const Signature& signature, NamedInpu
     if (sent == inputs.end() && preset == signature.defaults.end()) {
       return InputNotFound(signature, info, inputs);
     }
-    Result<RuntimeTensor> tensor = sent != inputs.end()
-                                       ? convert(info, sent->second)
-                                       : DecodeInput(api, info, preset->second, ByteBuffer());
+    Result<HostTensor> tensor = sent != inputs.end()
+                                    ? convert(info, sent->second)
+                                    : DecodeInput(info, preset->second, ByteBuffer());
     if (!tensor.ok()) return tensor.status();
-    feed.Add(std::move(*tensor));
+    matched.push_back(std::move(*tensor));
     used += sent != inputs.end();
   }
   if (used != inputs.size()) return InvalidName(signature, inputs);
-  return feed;
+  return matched;
 }
 
-Result<OutputChoice> ChooseOutputs(const Signature& signature,
-                                   std::span<const std::string_view> filter) {
-  OutputChoice choice;
+Result<InlineVector<size_t, 8>> ChooseOutputs(const Signature& signature,
+                                              std::span<const std::string_view> filter) {
+  InlineVector<size_t, 8> choice;
   if (filter.empty()) {
     for (size_t i = 0; i < signature.outputs.size(); ++i) choice.push_back(i);
     return choice;
@@ -158,58 +138,84 @@ Result<OutputChoice> ChooseOutputs(const Signature& signature,
   return choice;
 }
 
-Status CheckBound(const std::vector<TensorInfo>& infos, const std::vector<TF_Output>& places) {
-  for (size_t i = 0; i < places.size(); ++i) {
-    if (places[i].oper == nullptr) return NotInGraph(infos[i]);
-  }
-  return {};
-}
-
-Result<PredictOutputs> Run(const Servable& servable, const BoundSignature& bound, const Feed& feed,
-                           const OutputChoice& choice) {
+Result<PredictRun> Bind(const BoundSignature& bound, std::vector<HostTensor> inputs,
+                        std::span<const std::string_view> output_filter) {
   const Signature& signature = bound.signature;
-  FASTSERVE_RETURN_IF_ERROR(CheckBound(signature.inputs, bound.feeds));
-  InlineVector<TF_Output, 8> fetches;
-  for (const size_t index : choice) {
+  Result<InlineVector<size_t, 8>> outputs = ChooseOutputs(signature, output_filter);
+  if (!outputs.ok()) return outputs.status();
+  PredictRun run{.request = {}, .outputs = *outputs};
+  for (size_t i = 0; i < bound.feeds.size(); ++i) {
+    if (bound.feeds[i].oper == nullptr) return NotInGraph(signature.inputs[i]);
+    run.request.feeds.push_back(bound.feeds[i]);
+  }
+  for (const size_t index : run.outputs) {
     if (bound.fetches[index].oper == nullptr) return NotInGraph(signature.outputs[index]);
-    fetches.push_back(bound.fetches[index]);
+    run.request.fetches.push_back(bound.fetches[index]);
   }
-  Result<std::vector<RuntimeTensor>> ran =
-      servable.session().Run(bound.feeds, feed.handles, fetches);
-  if (!ran.ok()) return ran.status();
-  PredictOutputs outputs;
-  outputs.tensors = std::make_shared<const std::vector<RuntimeTensor>>(std::move(*ran));
-  outputs.named.reserve(choice.size());
-  for (size_t i = 0; i < choice.size(); ++i) {
-    outputs.named.push_back({signature.outputs[choice[i]].alias, (*outputs.tensors)[i].View()});
-  }
-  return outputs;
+  run.request.inputs = std::move(inputs);
+  return run;
 }
 
 }  // namespace
 
-Result<PredictOutputs> RunSerialized(const Servable& servable, const BoundSignature& bound,
-                                     NamedInputs<ByteView> inputs, const ByteBuffer& owner,
+Result<PredictRun> PrepareSerialized(const BoundSignature& bound, NamedInputs<ByteView> inputs,
+                                     const ByteBuffer& owner,
                                      std::span<const std::string_view> output_filter) {
-  const TfApi& api = servable.session().api();
-  const Result<Feed> feed = MatchInputs(
-      api, bound.signature, inputs,
-      [&](const TensorInfo& info, ByteView proto) { return DecodeInput(api, info, proto, owner); });
-  if (!feed.ok()) return feed.status();
-  const Result<OutputChoice> choice = ChooseOutputs(bound.signature, output_filter);
-  if (!choice.ok()) return choice.status();
-  return Run(servable, bound, *feed, *choice);
+  Result<std::vector<HostTensor>> matched = MatchInputs(
+      bound.signature, inputs,
+      [&](const TensorInfo& info, ByteView proto) { return DecodeInput(info, proto, owner); });
+  if (!matched.ok()) return matched.status();
+  return Bind(bound, std::move(*matched), output_filter);
 }
 
-Result<PredictOutputs> RunTensors(const Servable& servable, const BoundSignature& bound,
+Result<PredictRun> PrepareTensors(const BoundSignature& bound,
                                   NamedInputs<const HostTensor*> inputs) {
-  const TfApi& api = servable.session().api();
-  const Result<Feed> feed =
-      MatchInputs(api, bound.signature, inputs, [&](const TensorInfo&, const HostTensor* tensor) {
-        return RuntimeTensor::FromHost(api, *tensor);
-      });
-  if (!feed.ok()) return feed.status();
-  return Run(servable, bound, *feed, *ChooseOutputs(bound.signature, {}));
+  Result<std::vector<HostTensor>> matched = MatchInputs(
+      bound.signature, inputs,
+      [](const TensorInfo&, const HostTensor* tensor) { return Result<HostTensor>(*tensor); });
+  if (!matched.ok()) return matched.status();
+  return Bind(bound, std::move(*matched), {});
+}
+
+Result<PredictJob> PredictJob::Parse(ByteBuffer message, TensorEncoding encoding) {
+  Result<PredictRequestView> request = ParsePredictRequest(message.view());
+  if (!request.ok()) return request.status();
+  return PredictJob(std::move(message), std::move(*request), encoding);
+}
+
+Result<ModelSpecView> PredictJob::model_spec() const {
+  if (!request_.has_model_spec) return Status::InvalidArgument("Missing ModelSpec");
+  return request_.model_spec;
+}
+
+Status PredictJob::Bind(const Servable& servable, const InferenceOptions& options) {
+  const std::string_view name = request_.model_spec.signature_name;
+  servable_ = &servable;
+  bound_ = servable.FindSignature(name);
+  if (bound_ != nullptr) return CheckPredictMethodName(bound_->signature, options);
+  return Status::FailedPrecondition("Serving signature key \"" +
+                                    std::string(name.empty() ? "serving_default" : name) +
+                                    "\" not found.");
+}
+
+Result<RunRequest> PredictJob::Prepare() {
+  Result<PredictRun> run =
+      PrepareSerialized(*bound_, request_.inputs, bytes_, request_.output_filter);
+  if (!run.ok()) return run.status();
+  outputs_ = run->outputs;
+  return std::move(run->request);
+}
+
+Result<ByteChain> PredictJob::Answer(const RunOutputs& ran) const {
+  ByteChain answer;
+  answer.Reserve(256);
+  PredictResponseWriter writer(answer, encoding_);
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const TensorInfo& info = bound_->signature.outputs[outputs_[i]];
+    FASTSERVE_RETURN_IF_ERROR(writer.AddOutput(info.alias, ran.tensors[i], ran.owner));
+  }
+  writer.AddModelSpec(request_.model_spec.name, servable_->version(), bound_->signature.name);
+  return answer;
 }
 
 }  // namespace fastserve

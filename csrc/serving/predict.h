@@ -1,43 +1,82 @@
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/byte_buffer.h"
+#include "base/byte_chain.h"
 #include "base/status.h"
 #include "base/tensor.h"
+#include "codec/predict_wire.h"
+#include "serving/inference.h"
 #include "serving/servable.h"
+#include "serving/session_run.h"
 
 namespace fastserve {
 
-// What a Predict asks of a signature: tensors by alias, and which outputs it wants (empty = all).
+// Tensors by alias.
 template <class Value>
 using NamedInputs = std::span<const std::pair<std::string_view, Value>>;
 
-// One output of a run: its alias (borrowed from the signature) and its elements (borrowed from the
-// run's tensors, which PredictOutputs owns).
-struct NamedOutput {
-  std::string_view alias;
-  HostTensor tensor;
+// A Predict that is matched with a signature.
+struct PredictRun {
+  RunRequest request;
+  // The outputs that it wants, by index of the signature's, in the order of request.fetches.
+  InlineVector<size_t, 8> outputs;
 };
 
-// The outputs of a run and the memory behind them.
-struct PredictOutputs {
-  std::vector<NamedOutput> named;
-  std::shared_ptr<const std::vector<RuntimeTensor>> tensors;
-};
-
-// Feeds `inputs` to `bound` and runs it on the calling thread, by the rules and with the texts of
-// upstream's servables/tensorflow/{predict_util,predict_impl}.cc: inputs matched by alias, defaults
-// filled in, output_filter applied. The serialized form decodes each TensorProto, which `owner`
-// holds.
-Result<PredictOutputs> RunSerialized(const Servable& servable, const BoundSignature& bound,
-                                     NamedInputs<ByteView> inputs, const ByteBuffer& owner,
+// Matches inputs with those of `bound`'s signature, by the rules and with the texts of upstream's
+// servables/tensorflow/{predict_util,predict_impl}.cc: by alias, defaults filled in, output_filter
+// applied (empty = all outputs). The serialized form decodes each TensorProto, which `owner` holds.
+Result<PredictRun> PrepareSerialized(const BoundSignature& bound, NamedInputs<ByteView> inputs,
+                                     const ByteBuffer& owner,
                                      std::span<const std::string_view> output_filter);
-// The same for tensors that are decoded already; every input is there and all outputs are wanted.
-Result<PredictOutputs> RunTensors(const Servable& servable, const BoundSignature& bound,
+// The same for tensors that are decoded already; all outputs are wanted.
+Result<PredictRun> PrepareTensors(const BoundSignature& bound,
                                   NamedInputs<const HostTensor*> inputs);
+
+// A Predict over gRPC on its way from request bytes to answer bytes.
+class PredictJob {
+ public:
+  // `message` is a PredictRequest. kInternal with an empty message when it does not parse.
+  static Result<PredictJob> Parse(ByteBuffer message, TensorEncoding encoding);
+
+  // The model asked for; kInvalidArgument where the request names none.
+  Result<ModelSpecView> model_spec() const;
+  ByteView message() const { return bytes_.view(); }
+  static ApiMethod method() { return ApiMethod::kPredict; }
+
+  // Finds the signature; kFailedPrecondition with upstream's text when there is none, and as
+  // CheckPredictMethodName(). Must be called, and be OK, before what follows. `servable` need not
+  // be the one of model_spec().
+  Status Bind(const Servable& servable, const InferenceOptions& options);
+  bool IsCheap() const { return bound_->cost.IsCheap(bytes_.size()); }
+  bool IsTrivial() const { return bound_->cost.IsTrivial(bytes_.size()); }
+  void RecordCost(std::chrono::nanoseconds elapsed) const {
+    bound_->cost.Record(elapsed, bytes_.size());
+  }
+  void RecordRun(std::chrono::nanoseconds elapsed) const {
+    bound_->metrics->RecordRun(method(), elapsed);
+  }
+  // Of the signature.
+  const SignatureMetricsPtr& metrics() const { return bound_->metrics; }
+  Result<RunRequest> Prepare();
+  // The PredictResponse to what the run gave.
+  Result<ByteChain> Answer(const RunOutputs& ran) const;
+
+ private:
+  PredictJob(ByteBuffer bytes, PredictRequestView request, TensorEncoding encoding)
+      : bytes_(std::move(bytes)), request_(std::move(request)), encoding_(encoding) {}
+
+  ByteBuffer bytes_;
+  PredictRequestView request_;  // borrows from bytes_
+  TensorEncoding encoding_;
+  const Servable* servable_ = nullptr;
+  const BoundSignature* bound_ = nullptr;  // of servable_
+  InlineVector<size_t, 8> outputs_;        // as PredictRun::outputs
+};
 
 }  // namespace fastserve

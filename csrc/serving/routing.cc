@@ -3,17 +3,27 @@
 namespace fastserve {
 namespace {
 
-// The pending version that a request waits for: the one it names, or the highest.
-const PendingVersions::value_type* FindPending(const PendingVersions& pending,
-                                               std::optional<int64_t> version) {
-  if (pending.empty()) return nullptr;
-  if (!version) return &*pending.rbegin();
-  const auto exact = pending.find(*version);
-  return exact == pending.end() ? nullptr : &*exact;
+std::string VersionText(const PendingVersions::value_type& version) {
+  return "version " + std::to_string(version.first) + " is " + version.second;
+}
+
+// The states that a request waits for: of the version that it names, or of all. None: of nothing.
+std::optional<std::string> AwaitedText(const std::optional<PendingVersions>& pending,
+                                       std::optional<int64_t> version) {
+  if (!pending) return std::nullopt;
+  if (pending->empty()) return "looking for versions";
+  if (version) {
+    const auto exact = pending->find(*version);
+    if (exact == pending->end()) return std::nullopt;
+    return VersionText(*exact);
+  }
+  std::string text;
+  for (const auto& each : *pending) text += (text.empty() ? "" : ", ") + VersionText(each);
+  return text;
 }
 
 Status NotServed(std::string_view name, std::optional<int64_t> version,
-                 const PendingVersions& pending) {
+                 const std::optional<PendingVersions>& pending) {
   std::string text = "Servable not found for request: ";
   if (version) {
     text.append("Specific(").append(name).append(", ").append(std::to_string(*version));
@@ -21,10 +31,9 @@ Status NotServed(std::string_view name, std::optional<int64_t> version,
     text.append("Latest(").append(name);
   }
   text += ')';
-  const auto* awaited = FindPending(pending, version);
-  if (awaited == nullptr) return Status::NotFound(std::move(text));
-  text.append(". Model ").append(name).append(" is not ready yet: version ");
-  text.append(std::to_string(awaited->first)).append(" is ").append(awaited->second);
+  const std::optional<std::string> awaited = AwaitedText(pending, version);
+  if (!awaited) return Status::NotFound(std::move(text));
+  text.append(". Model ").append(name).append(" is not ready yet: ").append(*awaited);
   return Status::Unavailable(std::move(text));
 }
 
@@ -53,7 +62,7 @@ Result<ServablePtr> RoutingSnapshot::Find(std::string_view name, std::optional<i
     if (labelled == found->second.labels.end()) return UnknownLabel(*label);
     version = labelled->second;
   }
-  if (found == models_.end()) return NotServed(name, version, {});
+  if (found == models_.end()) return NotServed(name, version, std::nullopt);
   const auto& [versions, labels, pending] = found->second;
   auto servable = versions.end();
   if (version) {

@@ -18,7 +18,8 @@ namespace fastserve {
 
 // label -> version of one model.
 using VersionLabels = std::map<std::string, int64_t, std::less<>>;
-// version -> state ("LOADING") of those versions of one model that are on their way.
+// version -> state ("LOADING") of those versions of one model that are on their way; empty while
+// the model's versions are still being looked for.
 using PendingVersions = std::map<int64_t, std::string>;
 
 // Which loaded servable answers for which name, version and label. Immutable.
@@ -33,7 +34,8 @@ class RoutingSnapshot {
   // At most one of `version` and `label` is set; with neither, the highest loaded version answers.
   // Errors by upstream's texts (core/manager.h, model_servers/server_core.cc): kInvalidArgument for
   // an unknown label, kNotFound for what is not loaded. Where that is on its way: kUnavailable,
-  // with its state behind upstream's text.
+  // with the states of what is awaited behind upstream's text. RoutingTable of
+  // py/fastserve/routing/table.py answers the rare RPCs with the same texts.
   Result<ServablePtr> Find(std::string_view name, std::optional<int64_t> version,
                            std::optional<std::string_view> label) const;
 
@@ -41,7 +43,7 @@ class RoutingSnapshot {
   struct Model {
     std::map<int64_t, ServablePtr> versions;
     VersionLabels labels;
-    PendingVersions pending;
+    std::optional<PendingVersions> pending;  // none: nothing is to be waited for
   };
   std::map<std::string, Model, std::less<>> models_;
 };

@@ -45,7 +45,7 @@ class RpcQueue::Receiver : public CallEvents {
   void OnDrained() override { Notify(); }
   void OnDone() override {
     Notify();
-    queue_.Push({call_, false});
+    queue_.events_.Push({call_, false});
   }
 
  private:
@@ -62,35 +62,9 @@ class RpcQueue::Receiver : public CallEvents {
 void RpcQueue::Register(GrpcServer& server) {
   server.SetFallback([this](CallPtr call) -> std::unique_ptr<CallEvents> {
     auto blocking = std::make_shared<BlockingCall>(std::move(call));
-    Push({blocking, true});
+    events_.Push({blocking, true});
     return std::make_unique<Receiver>(*this, std::move(blocking));
   });
-}
-
-std::optional<RpcQueue::Event> RpcQueue::Next() {
-  std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return closed_ || !events_.empty(); });
-  if (events_.empty()) return std::nullopt;
-  Event event = std::move(events_.front());
-  events_.pop_front();
-  return event;
-}
-
-void RpcQueue::Close() {
-  {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-  }
-  wake_.notify_all();
-}
-
-void RpcQueue::Push(Event event) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    events_.push_back(std::move(event));
-  }
-  wake_.notify_one();
 }
 
 }  // namespace fastserve

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/blocking_queue.h"
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/grpc/server.h"
@@ -52,18 +53,14 @@ class RpcQueue {
   // Sends every call of `server` without a native method here; this object must outlive it.
   void Register(GrpcServer& server);
   // Waits for the next event; nothing after Close(). Any thread.
-  std::optional<Event> Next();
-  // Lets every Next() return nothing, now and later.
-  void Close();
+  std::optional<Event> Next() { return events_.Next(); }
+  // Lets every Next() return nothing once the events before it are taken.
+  void Close() { events_.Close(); }
 
  private:
   class Receiver;
-  void Push(Event event);
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Event> events_;
-  bool closed_ = false;
+  BlockingQueue<Event> events_;
 };
 
 }  // namespace fastserve

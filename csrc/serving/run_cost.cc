@@ -15,13 +15,21 @@ uint64_t Blend(uint64_t mean, uint64_t sample) { return mean - mean / 8 + sample
 
 }  // namespace
 
+double RunCost::Expected(size_t bytes) const {
+  const auto mean = static_cast<double>(mean_ns_.load(kRelaxed));
+  const uint64_t usual = std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
+  if (bytes <= usual * 2) return mean;
+  return mean * static_cast<double>(bytes) / static_cast<double>(usual);
+}
+
 bool RunCost::IsCheap(size_t bytes) const {
   if (!cheap_.load(kRelaxed)) return false;
-  const uint64_t usual = std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
-  if (bytes <= usual * 2) return true;
-  const auto expected = static_cast<double>(mean_ns_.load(kRelaxed)) * static_cast<double>(bytes) /
-                        static_cast<double>(usual);
-  return expected < static_cast<double>(kStaysCheap.count());
+  const bool usual = bytes <= 2 * std::max<uint64_t>(mean_bytes_.load(kRelaxed), 64);
+  return usual || Expected(bytes) < static_cast<double>(kStaysCheap.count());
+}
+
+bool RunCost::IsTrivial(size_t bytes) const {
+  return cheap_.load(kRelaxed) && Expected(bytes) < static_cast<double>(kTrivial.count());
 }
 
 void RunCost::Record(std::chrono::nanoseconds elapsed, size_t bytes) {
@@ -34,7 +42,7 @@ void RunCost::Record(std::chrono::nanoseconds elapsed, size_t bytes) {
   mean_ns_.store(mean, kRelaxed);
   mean_bytes_.store(first ? bytes : Blend(mean_bytes_.load(kRelaxed), bytes), kRelaxed);
   const auto limit = cheap_.load(kRelaxed) ? kStaysCheap : kBecomesCheap;
-  const bool cheap = mean < static_cast<uint64_t>(limit.count());
+  const bool cheap = !forbidden_ && mean < static_cast<uint64_t>(limit.count());
   if (cheap != cheap_.load(kRelaxed)) cheap_.store(cheap, kRelaxed);
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/heap.h"
+#include "serving/batcher.h"
 #include "serving/reaper.h"
 
 namespace fastserve {
@@ -33,19 +34,38 @@ Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> s
     bound.feeds = Bind(*session_, signature.inputs);
     bound.fetches = Bind(*session_, signature.outputs);
     bound.signature = std::move(signature);
+    if (session_->runs_elsewhere()) bound.cost.ForbidCheap();
+    bound.metrics = std::make_shared<SignatureMetrics>(name_, version_, key);
   }
 }
 
+Servable::~Servable() = default;
+
 Result<ServablePtr> Servable::Load(const TfApi& api, std::string name, int64_t version,
                                    const SavedModelOptions& options,
+                                   std::optional<Batching> batching,
                                    std::function<void()> on_unloaded) {
   Result<std::unique_ptr<Session>> session = Session::LoadSavedModel(api, options);
   if (!session.ok()) return session.status();
-  Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures((*session)->meta_graph_def());
+  return Make(std::move(*session), std::move(name), version, std::move(batching),
+              std::move(on_unloaded));
+}
+
+Result<ServablePtr> Servable::Make(std::unique_ptr<Session> session, std::string name,
+                                   int64_t version, std::optional<Batching> batching,
+                                   std::function<void()> on_unloaded) {
+  Result<MetaGraphSignatures> signatures = ParseMetaGraphSignatures(session->meta_graph_def());
   if (!signatures.ok()) return signatures.status();
-  (*session)->DropMetaGraphDef();
+  session->DropMetaGraphDef();
   auto servable = std::unique_ptr<Servable>(
-      new Servable(std::move(name), version, std::move(*session), std::move(*signatures)));
+      new Servable(std::move(name), version, std::move(session), std::move(*signatures)));
+  if (batching) {
+    servable->batching_metrics_ =
+        std::make_unique<BatchingMetrics>(servable->name(), servable->version());
+    servable->batcher_ =
+        std::make_unique<Batcher>(servable->session(), std::move(batching->scheduler),
+                                  std::move(batching->policy), *servable->batching_metrics_);
+  }
   auto bury = [on_unloaded = std::move(on_unloaded)](const Servable* dead) {
     Reaper::Instance().Bury([dead, on_unloaded] {
       delete dead;

@@ -6,7 +6,7 @@ namespace fastserve {
 
 Server::Server(const ServerOptions& options)
     : workers_(options.worker_threads),
-      predict_(router_, workers_, tap_, options.encoding),
+      predict_(router_, workers_, tap_, options.encoding, options.inference),
       inference_(router_, workers_, options.inference),
       json_(router_, workers_, completions_, options.inference),
       grpc_(options.grpc) {

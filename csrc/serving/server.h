@@ -24,12 +24,12 @@ struct ServerOptions {
   int worker_threads = 1;
   // How Predict's answers carry tensors.
   TensorEncoding encoding = TensorEncoding::kTypedFields;
-  // How Classify, Regress and MultiInference take signatures, over gRPC and REST.
+  // How requests may use signatures, over gRPC and REST.
   InferenceOptions inference;
 };
 
 // The data plane put together: the gRPC port, the routing table, and what runs between them.
-// Threads: any; Start() and Shutdown() once each.
+// Threads: any; Start(), DrainGrpc() and Shutdown() once each, in this order.
 class Server {
  public:
   explicit Server(const ServerOptions& options);
@@ -39,6 +39,9 @@ class Server {
   Result<std::vector<int>> Start();
   // New connections to the gRPC port speak TLS. Any time. kInvalidArgument names the wrong option.
   Status SetTls(const TlsOptions& options);
+  // Stops accepting gRPC connections, and lets calls in flight finish for up to `grace`. True when
+  // none was cut off. JSON requests are answered as before, up to Shutdown().
+  bool DrainGrpc(std::chrono::milliseconds grace) { return grpc_.Shutdown(grace); }
   // Stops accepting, lets calls in flight finish for up to `grace`, then cuts off what is left and
   // stops every thread; waits for runs that are under way. True when nothing was cut off.
   bool Shutdown(std::chrono::milliseconds grace);
@@ -48,6 +51,8 @@ class Server {
   JsonPredictor& json() { return json_; }
   CompletionQueue& completions() { return completions_; }
   RequestTap& tap() { return tap_; }
+  // Open connections of the gRPC port.
+  size_t connections() const { return grpc_.connections(); }
 
  private:
   Router router_;

@@ -1,30 +1,76 @@
 #include "serving/warm_up.h"
 
+#include <future>
+#include <optional>
 #include <string>
+#include <utility>
 
-#include "serving/inference.h"
-#include "serving/predict_service.h"
+#include "serving/predict.h"
+#include "serving/run_task.h"
 
 namespace fastserve {
 namespace {
 
-Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes) {
-  const Result<PredictRequestView> request = ParsePredictRequest(bytes.view());
-  if (!request.ok()) return request.status();
-  const Result<const BoundSignature*> bound =
-      FindPredictSignature(servable, request->model_spec.signature_name);
-  if (!bound.ok()) return bound.status();
-  return AnswerPredict(servable, **bound, *request, bytes, TensorEncoding::kTypedFields).status();
+// A request that nobody asked for: its answer is written, and dropped.
+template <class Job>
+class WarmUpTask final : public RunTask {
+ public:
+  // `job` is bound to `servable`, which outlives the outcome.
+  WarmUpTask(const Servable& servable, Job job) : servable_(servable), job_(std::move(job)) {}
+
+  std::future<Status> outcome() { return outcome_.get_future(); }
+
+  const Servable& servable() const override { return servable_; }
+  std::optional<Clock::time_point> deadline() const override { return std::nullopt; }
+  bool abandoned() const override { return false; }
+  bool IsCheap() const override { return job_.IsCheap(); }
+  bool IsTrivial() const override { return job_.IsTrivial(); }
+  Result<RunRequest> Prepare() override { return job_.Prepare(); }
+  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
+  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
+  void Finish(Result<RunOutputs> ran) override {
+    outcome_.set_value(ran.ok() ? job_.Answer(*ran).status() : ran.status());
+  }
+
+ private:
+  const Servable& servable_;
+  Job job_;
+  std::promise<Status> outcome_;
+};
+
+template <class Job>
+Status Run(const Servable& servable, Job job) {
+  const auto task = std::make_shared<WarmUpTask<Job>>(servable, std::move(job));
+  std::future<Status> outcome = task->outcome();
+  if (servable.batcher() != nullptr) {
+    Enqueue(task);
+  } else {
+    task->Finish(RunHere(*task));
+  }
+  return outcome.get();
+}
+
+Status WarmUpPredict(const Servable& servable, const ByteBuffer& bytes,
+                     const InferenceOptions& options) {
+  Result<PredictJob> job = PredictJob::Parse(bytes, TensorEncoding::kTypedFields);
+  if (!job.ok()) return job.status();
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
+  return Run(servable, std::move(*job));
 }
 
 template <InferenceRpc rpc>
-Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes) {
-  return AnswerInference(servable, rpc, bytes.view()).status();
+Status WarmUpInference(const Servable& servable, const ByteBuffer& bytes,
+                       const InferenceOptions& options) {
+  Result<InferenceJob> job = InferenceJob::Parse(rpc, bytes);
+  if (!job.ok()) return job.status();
+  FASTSERVE_RETURN_IF_ERROR(job->Bind(servable, options));
+  return Run(servable, std::move(*job));
 }
 
 struct Method {
   std::string_view name;
-  Status (*warm_up)(const Servable& servable, const ByteBuffer& request);
+  Status (*warm_up)(const Servable& servable, const ByteBuffer& request,
+                    const InferenceOptions& options);
 };
 constexpr Method kMethods[] = {
     {"predict", &WarmUpPredict},
@@ -35,9 +81,10 @@ constexpr Method kMethods[] = {
 
 }  // namespace
 
-Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffer& request) {
+Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffer& request,
+              const InferenceOptions& options) {
   for (const Method& known : kMethods) {
-    if (known.name == method) return known.warm_up(servable, request);
+    if (known.name == method) return known.warm_up(servable, request, options);
   }
   return Status::Unimplemented("no warm-up by method " + std::string(method));
 }

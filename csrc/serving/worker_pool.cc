@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "metrics/metrics.h"
+
 namespace fastserve {
 
 WorkerPool::WorkerPool(int threads) {
@@ -12,36 +14,19 @@ WorkerPool::WorkerPool(int threads) {
 WorkerPool::~WorkerPool() { Stop(); }
 
 bool WorkerPool::Post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return false;
-    tasks_.push_back(std::move(task));
-  }
-  wake_.notify_one();
-  return true;
+  return tasks_.Push({std::move(task), std::chrono::steady_clock::now()});
 }
 
 void WorkerPool::Stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
+  tasks_.Close();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
 void WorkerPool::Run() {
-  for (;;) {
-    std::function<void()> task;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
-    }
-    task();
+  while (const auto queued = tasks_.Next()) {
+    Metrics::Instance().worker_queue().Record(std::chrono::steady_clock::now() - queued->since);
+    queued->task();
   }
 }
 

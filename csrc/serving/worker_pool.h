@@ -1,11 +1,11 @@
 #pragma once
 
-#include <condition_variable>
-#include <deque>
+#include <chrono>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/blocking_queue.h"
 
 namespace fastserve {
 
@@ -23,12 +23,14 @@ class WorkerPool {
   void Stop();
 
  private:
+  struct Queued {
+    std::function<void()> task;
+    std::chrono::steady_clock::time_point since;
+  };
+
   void Run();
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
-  bool stopping_ = false;
+  BlockingQueue<Queued> tasks_;
   std::vector<std::thread> threads_;
 };
 

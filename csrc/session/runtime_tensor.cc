@@ -133,16 +133,16 @@ Result<RuntimeTensor> RuntimeTensor::FromHost(const TfApi& api, const HostTensor
   }
 }
 
-HostTensor RuntimeTensor::View() const {
+HostTensor RuntimeTensor::View(const TfApi& api, const TF_Tensor* tensor) {
   HostTensor view;
-  view.dtype = static_cast<DataType>(api_->TensorType(tensor_));
-  const int rank = api_->NumDims(tensor_);
-  for (int i = 0; i < rank; ++i) view.dims.push_back(api_->Dim(tensor_, i));
+  view.dtype = static_cast<DataType>(api.TensorType(tensor));
+  const int rank = api.NumDims(tensor);
+  for (int i = 0; i < rank; ++i) view.dims.push_back(api.Dim(tensor, i));
   const auto count = static_cast<size_t>(ElementCount(view.dims));
   if (view.dtype == DataType::kString) {
-    view.strings = ViewStrings(*api_, tensor_, count);
+    view.strings = ViewStrings(api, tensor, count);
   } else if (const size_t size = ElementSize(view.dtype); size != 0) {
-    view.data = {static_cast<const char*>(api_->TensorData(tensor_)), count * size};
+    view.data = {static_cast<const char*>(api.TensorData(tensor)), count * size};
   }
   return view;
 }

@@ -33,8 +33,9 @@ class RuntimeTensor {
     if (tensor_ != nullptr) api_->DeleteTensor(tensor_);
   }
 
-  // Views of the elements, valid as long as this object; none for kResource and kVariant.
-  HostTensor View() const;
+  // Views of the elements, valid as long as `tensor`; none for kResource and kVariant.
+  static HostTensor View(const TfApi& api, const TF_Tensor* tensor);
+  HostTensor View() const { return View(*api_, tensor_); }
   TF_Tensor* get() const { return tensor_; }
 
  private:

@@ -130,6 +130,91 @@ Status CheckNoVariantTaken(const TfApi& api, std::span<const TF_Output> feeds,
   return {};
 }
 
+class SavedModelSession : public Session {
+ public:
+  explicit SavedModelSession(const TfApi& api)
+      : Session(api),
+        graph_(api.NewGraph(), api.DeleteGraph),
+        meta_graph_(api.NewBuffer(), api.DeleteBuffer) {}
+  ~SavedModelSession() override;
+
+  // Reads the model on the calling thread.
+  Status Load(const TF_SessionOptions* session_options, const SavedModelOptions& options);
+
+  ByteView meta_graph_def() const override;
+  void DropMetaGraphDef() override { meta_graph_.Reset(); }
+  Result<TF_Output> Resolve(std::string_view tensor_name) const override;
+  bool runs_elsewhere() const override { return false; }
+  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                         std::span<TF_Tensor* const> feed_values,
+                                         std::span<const TF_Output> fetches) const override;
+
+ private:
+  Owned<TF_Graph> graph_;
+  Owned<TF_Buffer> meta_graph_;
+  TF_Session* session_ = nullptr;
+};
+
+SavedModelSession::~SavedModelSession() {
+  if (session_ == nullptr) return;
+  --sessions;
+  const RuntimeStatus ignored(api());
+  api().CloseSession(session_, ignored.get());
+  api().DeleteSession(session_, ignored.get());
+}
+
+Status SavedModelSession::Load(const TF_SessionOptions* session_options,
+                               const SavedModelOptions& options) {
+  std::vector<const char*> tags;
+  for (const std::string& tag : options.tags) tags.push_back(tag.c_str());
+  const RuntimeStatus status(api());
+  session_ = api().LoadSessionFromSavedModel(
+      session_options, &kRunOptions, options.directory.c_str(), tags.data(),
+      static_cast<int>(tags.size()), graph_.get(), meta_graph_.get(), status.get());
+  if (session_ == nullptr) return LoadError(status.ToStatus(), options.directory);
+  ++sessions;
+  return {};
+}
+
+ByteView SavedModelSession::meta_graph_def() const {
+  const TF_Buffer* buffer = meta_graph_.get();
+  if (buffer == nullptr) return {};
+  return {static_cast<const char*>(buffer->data), buffer->length};
+}
+
+Result<TF_Output> SavedModelSession::Resolve(std::string_view tensor_name) const {
+  const size_t colon = tensor_name.rfind(':');
+  const std::string op_name(tensor_name.substr(0, colon));
+  int index = 0;
+  if (colon != std::string_view::npos) {
+    const char* end = tensor_name.data() + tensor_name.size();
+    const auto parsed = std::from_chars(tensor_name.data() + colon + 1, end, index);
+    if (parsed.ec != std::errc() || parsed.ptr != end) index = -1;
+  }
+  TF_Operation* op = api().GraphOperationByName(graph_.get(), op_name.c_str());
+  if (op == nullptr || index < 0 || index >= api().OperationNumOutputs(op)) {
+    return Status::NotFound("the graph has no tensor " + std::string(tensor_name));
+  }
+  return TF_Output{op, index};
+}
+
+Result<std::vector<RuntimeTensor>> SavedModelSession::Run(
+    std::span<const TF_Output> feeds, std::span<TF_Tensor* const> feed_values,
+    std::span<const TF_Output> fetches) const {
+  FASTSERVE_RETURN_IF_ERROR(CheckNoVariantTaken(api(), feeds, feed_values));
+  thread_local const RuntimeStatus status(api());  // there is one TfApi in a process
+  InlineVector<TF_Tensor*, 8> fetched;
+  for (size_t i = 0; i < fetches.size(); ++i) fetched.push_back(nullptr);
+  api().SessionRun(session_, &kRunOptions, feeds.data(), feed_values.data(),
+                   static_cast<int>(feeds.size()), fetches.data(), fetched.data(),
+                   static_cast<int>(fetches.size()), nullptr, 0, nullptr, status.get());
+  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
+  std::vector<RuntimeTensor> results;
+  results.reserve(fetches.size());
+  for (TF_Tensor* tensor : fetched) results.emplace_back(api(), tensor);
+  return results;
+}
+
 }  // namespace
 
 Status LoadOpLibrary(const TfApi& api, const std::string& path) {
@@ -141,95 +226,21 @@ Status LoadOpLibrary(const TfApi& api, const std::string& path) {
   return {loaded.code(), "cannot load the op library " + path + ": " + loaded.message()};
 }
 
-struct Session::Handles {
-  explicit Handles(const TfApi& tf)
-      : api(tf),
-        graph(tf.NewGraph(), tf.DeleteGraph),
-        meta_graph(tf.NewBuffer(), tf.DeleteBuffer) {}
-  ~Handles() {
-    if (session == nullptr) return;
-    --sessions;
-    const RuntimeStatus ignored(api);
-    api.CloseSession(session, ignored.get());
-    api.DeleteSession(session, ignored.get());
-  }
-
-  const TfApi& api;
-  Owned<TF_Graph> graph;
-  Owned<TF_Buffer> meta_graph;
-  TF_Session* session = nullptr;
-};
-
-Session::Session(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
-Session::~Session() = default;
-
 Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options) {
   const Owned<TF_SessionOptions> session_options(api.NewSessionOptions(), api.DeleteSessionOptions);
   FASTSERVE_RETURN_IF_ERROR(SetConfig(api, session_options.get(), options.config_proto));
-  std::vector<const char*> tags;
-  for (const std::string& tag : options.tags) tags.push_back(tag.c_str());
-  auto handles = std::make_unique<Handles>(api);
-  const RuntimeStatus status(api);
-  const auto load = [&] {
-    handles->session = api.LoadSessionFromSavedModel(
-        session_options.get(), &kRunOptions, options.directory.c_str(), tags.data(),
-        static_cast<int>(tags.size()), handles->graph.get(), handles->meta_graph.get(),
-        status.get());
-  };
+  auto session = std::make_unique<SavedModelSession>(api);
+  Status loaded;
+  const auto load = [&] { loaded = session->Load(session_options.get(), options); };
   if (sessions == 0 || HasThreadsOfItsOwn(options.config_proto)) {
     load();
   } else {
     StartSharedThreads(api, session_options.get());
     RunAtLowPriority(load);
   }
-  if (handles->session == nullptr) return LoadError(status.ToStatus(), options.directory);
-  ++sessions;
-  return std::unique_ptr<Session>(new Session(std::move(handles)));
-}
-
-const TfApi& Session::api() const { return handles_->api; }
-
-ByteView Session::meta_graph_def() const {
-  const TF_Buffer* buffer = handles_->meta_graph.get();
-  if (buffer == nullptr) return {};
-  return {static_cast<const char*>(buffer->data), buffer->length};
-}
-
-void Session::DropMetaGraphDef() { handles_->meta_graph.Reset(); }
-
-Result<TF_Output> Session::Resolve(std::string_view tensor_name) const {
-  const size_t colon = tensor_name.rfind(':');
-  const std::string op_name(tensor_name.substr(0, colon));
-  int index = 0;
-  if (colon != std::string_view::npos) {
-    const char* end = tensor_name.data() + tensor_name.size();
-    const auto parsed = std::from_chars(tensor_name.data() + colon + 1, end, index);
-    if (parsed.ec != std::errc() || parsed.ptr != end) index = -1;
-  }
-  TF_Operation* op = handles_->api.GraphOperationByName(handles_->graph.get(), op_name.c_str());
-  if (op == nullptr || index < 0 || index >= handles_->api.OperationNumOutputs(op)) {
-    return Status::NotFound("the graph has no tensor " + std::string(tensor_name));
-  }
-  return TF_Output{op, index};
-}
-
-Result<std::vector<RuntimeTensor>> Session::Run(std::span<const TF_Output> feeds,
-                                                std::span<TF_Tensor* const> feed_values,
-                                                std::span<const TF_Output> fetches) const {
-  const TfApi& api = handles_->api;
-  FASTSERVE_RETURN_IF_ERROR(CheckNoVariantTaken(api, feeds, feed_values));
-  thread_local const RuntimeStatus status(api);  // there is one TfApi in a process
-  InlineVector<TF_Tensor*, 8> fetched;
-  for (size_t i = 0; i < fetches.size(); ++i) fetched.push_back(nullptr);
-  api.SessionRun(handles_->session, &kRunOptions, feeds.data(), feed_values.data(),
-                 static_cast<int>(feeds.size()), fetches.data(), fetched.data(),
-                 static_cast<int>(fetches.size()), nullptr, 0, nullptr, status.get());
-  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
-  std::vector<RuntimeTensor> results;
-  results.reserve(fetches.size());
-  for (TF_Tensor* tensor : fetched) results.emplace_back(api, tensor);
-  return results;
+  if (!loaded.ok()) return loaded;
+  return std::unique_ptr<Session>(std::move(session));
 }
 
 }  // namespace fastserve

@@ -24,36 +24,43 @@ struct SavedModelOptions {
 // path, on failure. Never unloaded; a second time does nothing.
 Status LoadOpLibrary(const TfApi& api, const std::string& path);
 
-// One loaded SavedModel and its TensorFlow session. Run() from any number of threads at once.
+// One loaded model: a SavedModel in TensorFlow, or a LiteSession. Run() from any number of threads
+// at once.
+//
+// A TF_Output is a place for a tensor in the model that only the session that resolved it
+// understands; a null `oper` is no place.
 class Session {
  public:
-  // Blocks while TensorFlow reads the model, which may take long. Beside loaded models a thread of
-  // low priority does the work, so that requests for those are disturbed little; it takes longer
-  // where the CPUs are busy. TensorFlow's own code and text on failure, but TensorFlow Serving's
-  // where the directory holds no SavedModel (kNotFound).
+  // A SavedModel and its TensorFlow session. Blocks while TensorFlow reads the model, which may
+  // take long. Beside loaded models a thread of low priority does the work, so that requests for
+  // those are disturbed little; it takes longer where the CPUs are busy. TensorFlow's own code and
+  // text on failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound).
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
-  ~Session();  // closes and frees the TensorFlow session; may take long
+  virtual ~Session() = default;  // frees the model; may take long
 
-  const TfApi& api() const;
+  const TfApi& api() const { return api_; }
   // Serialized tensorflow.MetaGraphDef as stored in the SavedModel; empty once dropped. It holds
   // the graph's constants once more, so whoever has read the signatures drops it.
-  ByteView meta_graph_def() const;
-  void DropMetaGraphDef();
-  // The graph's output for a tensor name "op:index" or "op". kNotFound when the graph has none.
-  Result<TF_Output> Resolve(std::string_view tensor_name) const;
+  virtual ByteView meta_graph_def() const = 0;
+  virtual void DropMetaGraphDef() = 0;
+  // The place for a tensor name: "op:index" or "op" in a SavedModel. kNotFound when there is none.
+  virtual Result<TF_Output> Resolve(std::string_view tensor_name) const = 0;
+  // Whether Run() waits for other threads, so that a thread with more to do does not call it. A
+  // SavedModel runs on the calling thread (RunOptions.inter_op_thread_pool = -1).
+  virtual bool runs_elsewhere() const = 0;
 
-  // Runs the graph on the calling thread (RunOptions.inter_op_thread_pool = -1). `feeds` and
-  // `feed_values` go by index, and so do `fetches` and the result. TensorFlow's own code and text
-  // on failure; kUnimplemented for a feed that takes a variant.
-  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                         std::span<TF_Tensor* const> feed_values,
-                                         std::span<const TF_Output> fetches) const;
+  // Runs the model. `feeds` and `feed_values` go by index, and so do `fetches` and the result.
+  // TensorFlow's own code and text on failure; kUnimplemented for a feed that takes a variant.
+  virtual Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                                 std::span<TF_Tensor* const> feed_values,
+                                                 std::span<const TF_Output> fetches) const = 0;
+
+ protected:
+  explicit Session(const TfApi& api) : api_(api) {}
 
  private:
-  struct Handles;
-  explicit Session(std::unique_ptr<Handles> handles);
-  std::unique_ptr<Handles> handles_;
+  const TfApi& api_;
 };
 
 }  // namespace fastserve

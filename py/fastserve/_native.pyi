@@ -4,6 +4,7 @@ Functions that may block release the GIL. Every error of the data plane is a `Na
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 class NativeError(RuntimeError):
     """A failure with its canonical code; `str()` is the bare message."""
@@ -11,6 +12,37 @@ class NativeError(RuntimeError):
     code: int
     """The gRPC status code's number."""
     message: str
+
+def read_metrics() -> dict[str, Any]:
+    """Everything that was counted so far; csrc/bindings/register_metrics.cc has the layout.
+
+    Counts by bucket and sums are those of csrc/metrics, times in nanoseconds.
+    """
+
+def record_rest(model: bytes, code: int, seconds: float) -> None:
+    """Counts a REST request that predict_json() has not seen; `model` as the client named it."""
+
+def enable_access_log() -> None:
+    """Keeps an entry of each native gRPC call from now on, to be taken; 65,536 may wait."""
+
+def take_access_log(timeout_s: float) -> list[tuple[Any, ...]]:
+    """Takes the entries that wait; waits, without the GIL, for the first one.
+
+    (seconds since the epoch, method, code, seconds, bytes in, bytes out, model, version, signature,
+    peer, traceparent).
+    """
+
+def set_request_log_rates(rates: Mapping[str, float]) -> None:
+    """Replaces, model by model, the share (0 to 1) of the requests over gRPC that is kept.
+
+    64 MiB of them may wait to be taken; what comes more is dropped, and counted.
+    """
+
+def take_request_log() -> list[tuple[float, str, str, str, int, bytes, bytes]]:
+    """Takes the requests that were kept so far.
+
+    (seconds since the epoch, model, version, signature, method, request, answer), both serialized.
+    """
 
 class Runtime:
     """TensorFlow's C library, opened once for the process."""
@@ -27,6 +59,35 @@ class Runtime:
         Without the GIL. Raises NativeError that names the path.
         """
 
+class BatchScheduler:
+    """Threads that run the batches of all servables that are loaded with it."""
+
+    def __init__(self, threads: int, name: str) -> None: ...
+    def stop_waiting(self) -> None:
+        """From now on no batch waits for its timeout."""
+    def stop(self) -> None:
+        """Runs what waits, without the GIL, then takes no more."""
+
+class BatchingOptions:
+    """How one servable's requests are batched; see csrc/batching/batching_options.h."""
+
+    max_batch_size: int
+    batch_timeout_micros: int
+    max_enqueued_batches: int
+    allowed_batch_sizes: list[int]
+    pad_variable_length_inputs: bool
+    enable_large_batch_splitting: bool
+    max_execution_batch_size: int
+    def __init__(self) -> None: ...
+
+class BatchPolicy:
+    """Options that may be changed while requests are batched by them. Any thread."""
+
+    def __init__(self, options: BatchingOptions) -> None:
+        """Raises NativeError (INVALID_ARGUMENT) for options that make no sense."""
+    def set(self, options: BatchingOptions) -> None:
+        """Changes them for requests that come from now on. Raises as the constructor."""
+
 class Servable:
     """One loaded version of one model. Python's handle is one reference among many."""
 
@@ -39,11 +100,31 @@ class Servable:
         path: str,
         tags: Sequence[str],
         config_proto: bytes = b"",
+        batching: tuple[BatchPolicy, BatchScheduler] | None = None,
     ) -> Servable:
         """Loads the SavedModel in the version directory `path`.
 
         Blocks, without the GIL, until it can run. `config_proto` is a serialized
-        tensorflow.ConfigProto. Raises NativeError with TensorFlow's text.
+        tensorflow.ConfigProto. Without `batching` each request is run on its own. Raises
+        NativeError with TensorFlow's text.
+        """
+    @staticmethod
+    def make_lite(
+        runtime: Runtime,
+        *,
+        name: str,
+        version: int,
+        meta_graph_def: bytes,
+        tensors: Sequence[tuple[str, int, int]],
+        queue: LiteQueue,
+        batching: tuple[BatchPolicy, BatchScheduler] | None = None,
+    ) -> Servable:
+        """Makes a servable of a TensorFlow Lite model, whose interpreters take runs from `queue`.
+
+        `meta_graph_def` is a serialized tensorflow.MetaGraphDef of the signatures alone. `tensors`
+        are name, tensorflow.DataType and graph of every tensor that they name; a run tells them by
+        index. When it is unloaded, it closes the queue and waits until the threads have left. Else
+        as load().
         """
     @property
     def name(self) -> str: ...
@@ -52,13 +133,13 @@ class Servable:
     @property
     def signature_def_map(self) -> bytes:
         """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
-    def warm_up(self, method: str, request: bytes) -> None:
+    def warm_up(self, method: str, request: bytes, *, check_method_names: bool = False) -> None:
         """Answers a serialized request as if a client had sent it, and drops the answer.
 
         `method` is "predict", "classify", "regress" or "multi_inference". The request's signature
-        counts, its model name and version do not; the servable need not be published. Without the
-        GIL, on this thread. Raises NativeError with what a client would have got; UNIMPLEMENTED for
-        other methods.
+        counts, its model name and version do not; the servable need not be published.
+        `check_method_names` is the server's option. Without the GIL, on this thread. Raises
+        NativeError with what a client would have got; UNIMPLEMENTED for other methods.
         """
     def release(self) -> None:
         """Gives up this handle's reference; memory is freed when requests in flight are done."""
@@ -67,6 +148,40 @@ class Servable:
 
         Only after release() and after the last publish() that named it was replaced.
         """
+
+class LiteRun:
+    """One run of a TensorFlow Lite model; one that is dropped unfinished fails."""
+
+    @property
+    def graph(self) -> int:
+        """The number of the graph that all its tensors belong to."""
+    @property
+    def inputs(self) -> list[tuple[int, tuple[int, ...], memoryview | list[bytes]]]:
+        """Index of the tensor, shape, and elements in row-major order: their memory or strings.
+
+        The memory is borrowed, and not to be looked at once the run is finished.
+        """
+    @property
+    def outputs(self) -> list[int]:
+        """Indices of the tensors that are asked for."""
+    def finish(self, outputs: Sequence[tuple[Sequence[int], object]]) -> None:
+        """Ends the run with shape and elements of each output: a buffer or a list of bytes.
+
+        They are copied. Those that are not of the model's dtype, or do not fill the shape, fail it.
+        """
+    def fail(self, code: int, message: str) -> None:
+        """Ends the run with an error. Once it is finished: nothing."""
+
+class LiteQueue:
+    """Carries runs to the threads that have interpreters. Any thread."""
+
+    def __init__(self) -> None: ...
+    def next(self) -> LiteRun | None:
+        """Waits, without the GIL, for a run; None once the model is unloaded."""
+    def enter(self) -> None:
+        """Counts a thread with an interpreter, before it starts."""
+    def leave(self) -> None:
+        """That thread has freed its interpreter."""
 
 class RpcCall:
     """One RPC that Python answers. Any thread."""
@@ -138,6 +253,7 @@ class ServerOptions:
     compression: int
     """Of answers: 0 none, 1 deflate, 2 gzip."""
     outputs_as_tensor_content: bool
+    check_method_names: bool
     def __init__(self) -> None: ...
 
 class Server:
@@ -159,15 +275,16 @@ class Server:
         self,
         servables: Sequence[Servable],
         labels: Mapping[str, Mapping[str, int]],
-        pending: Mapping[str, Sequence[tuple[int, str]]] = {},
+        pending: Mapping[str, Mapping[int, str]] = {},
     ) -> None:
         """Replaces the routing table: exactly these servables answer from now on.
 
         `labels` is model name -> label -> version (of any version, loaded or not). Requests without
         version or label go to the highest version of their model.
 
-        `pending` is model name -> (version, state's name) of versions that are on their way: who
-        asks for one of them gets UNAVAILABLE with that state instead of NOT_FOUND.
+        `pending` is model name -> version -> state's name of versions that are on their way: who
+        asks for one of them gets UNAVAILABLE with that state instead of NOT_FOUND. A model without
+        versions here is one whose versions are still being looked for: any may come.
         """
     def next_call(self) -> tuple[RpcCall, bool] | None:
         """Waits, without the GIL, for an RPC that no native method takes.
@@ -191,6 +308,9 @@ class Server:
         json_completions(), under `token`.
         """
     @property
+    def connections(self) -> int:
+        """Open connections of the gRPC port."""
+    @property
     def json_completion_fd(self) -> int:
         """An eventfd that becomes readable when json_completions() has something."""
     def json_completions(self) -> list[tuple[int, int, bytes]]:
@@ -210,6 +330,11 @@ class Server:
         """Ends the capture, and the wait of take_captured().
 
         Returns how many requests were dropped, those that were never taken included.
+        """
+    def drain_grpc(self, grace_s: float) -> bool:
+        """Stops accepting gRPC, lets calls in flight finish for up to `grace_s`, cuts them off.
+
+        True when nothing was cut off. REST goes on up to shutdown(). Blocks without the GIL.
         """
     def shutdown(self, grace_s: float) -> bool:
         """Stops accepting, lets calls in flight finish for up to `grace_s`, then cuts them off.

@@ -5,15 +5,29 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
+from fastserve import protos
+from fastserve.command_line import differing_from_default, help_text, parse_flags
+from fastserve.config.any_proto import unpack_any
+from fastserve.config.batching import batching_config
 from fastserve.config.channel_arguments import with_channel_arguments
-from fastserve.config.models import ModelConfig, Transitions
+from fastserve.config.model_config_file import (
+    models_from_proto,
+    read_model_config_file,
+    single_model_config,
+)
+from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
+from fastserve.config.observe import ObserveConfig, read_monitoring_path
+from fastserve.config.platform_config_file import read_platform_config_file
 from fastserve.config.server import (
     GrpcConfig,
+    LiteConfig,
     LoadConfig,
+    PlatformConfig,
     RestConfig,
     ServerConfig,
     SessionConfig,
@@ -22,25 +36,37 @@ from fastserve.config.server import (
 from fastserve.config.text_proto import read_text_proto
 from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError, ServingError
-from fastserve.flags import COMMANDS, help_text, parse_flags
+from fastserve.flags import COMMANDS, REPLACED_BY_PLATFORM_CONFIG_FILE
+from fastserve.observe import logs
+
+_LOGGER = logging.getLogger(__name__)
 
 START_FAILED = 255
 """Exit status when the command line is wrong or the server cannot start."""
 
 
 def server_config(values: Mapping[str, Any]) -> ServerConfig:
-    """Returns the configuration that flags stand for, and checks the paths in it, but not the files
-    that the server itself reads. Raises ServingError.
+    """Returns the configuration that flags stand for, with the models of their file.
+
+    What is wrong is found in the order of TensorFlow Serving (model_servers/server.cc), so that its
+    texts come where its own would. Raises ServingError.
     """
+    grpc = _grpc_config(values)
+    _check_credentials(values)
+    model_config = _model_config(values)
+    platforms = _platforms(values)
     transitions = Transitions.parse(values["version_transition_policy"])
+    models = _models(values, model_config, platforms, transitions)
+    _check_thread_pool_factory(values["thread_pool_factory_config_file"])
     return ServerConfig(
-        models=_models(values, transitions),
+        models=models,
         model_config_file=values["model_config_file"],
+        model_config=model_config,
         config_file_poll_wait_s=values["model_config_file_poll_wait_seconds"],
         allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
         transitions=transitions,
         strict_start=values["strict_start"],
-        grpc=_grpc_config(values),
+        grpc=grpc,
         rest=RestConfig(
             port=values["rest_api_port"],
             timeout_ms=values["rest_api_timeout_in_ms"],
@@ -49,18 +75,16 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             ssl_config_file=values["rest_ssl_config_file"],
         ),
         load=_load_config(values),
-        session=_session_config(values),
-        warmup=WarmupConfig(
-            enabled=values["enable_model_warmup"],
-            iterations=max(1, values["num_request_iterations_for_warmup"]),
-            synthetic=values["synthetic_warmup"],
-        ),
+        platforms=platforms,
+        xla=values["xla_cpu_compilation_enabled"] or values["xla_gpu_compilation_enabled"],
         custom_op_libraries=_custom_op_libraries(values["custom_op_libraries"]),
         request_capture=values["enable_request_capture"],
         outputs_as_tensor_content=values["enable_serialization_as_tensor_content"],
+        check_method_names=values["enable_signature_method_name_check"],
         io_threads=values["io_threads"],
         worker_threads=values["worker_threads"],
         shutdown_grace_s=values["shutdown_grace_seconds"],
+        observe=_observe_config(values),
         port_file=values["port_file"],
     )
 
@@ -94,12 +118,27 @@ def _milliseconds(seconds: float) -> int | None:
     return max(1, round(seconds * 1000)) if seconds > 0 else None
 
 
+def _check_credentials(values: Mapping[str, Any]) -> None:
+    if not values["use_alts_credentials"]:
+        return
+    if values["ssl_config_file"]:
+        raise ConfigError(
+            "Either use_alts_credentials must be false or ssl_config_file must be empty."
+        )
+    raise ConfigError(
+        "--use_alts_credentials cannot be used: ALTS works among machines of Google's own only. "
+        "Secure the port with TLS instead, by --ssl_config_file, or leave the flag out to serve "
+        "without encryption"
+    )
+
+
 def _load_config(values: Mapping[str, Any]) -> LoadConfig:
     return LoadConfig(
         poll_wait_s=values["file_system_poll_wait_seconds"],
+        remote_poll_wait_s=values["remote_poll_wait_seconds"],
+        remote_directory=values["remote_cache_directory"],
         max_retries=values["max_num_load_retries"],
         retry_interval_s=values["load_retry_interval_micros"] / 1e6,
-        tags=tuple((values["saved_model_tags"] or "serve").split(",")),
         num_load_threads=values["num_load_threads"],
         num_unload_threads=values["num_unload_threads"],
         always_present=values["servable_versions_always_present"],
@@ -107,11 +146,43 @@ def _load_config(values: Mapping[str, Any]) -> LoadConfig:
     )
 
 
+def _platforms(values: Mapping[str, Any]) -> Mapping[str, PlatformConfig]:
+    """Returns how models are loaded: as a file says, or as the flags do."""
+    warmup = WarmupConfig(
+        enabled=values["enable_model_warmup"],
+        iterations=max(1, values["num_request_iterations_for_warmup"]),
+        synthetic=values["synthetic_warmup"],
+        check_method_names=values["enable_signature_method_name_check"],
+    )
+    if path := values["platform_config_file"]:
+        for name in differing_from_default(values):
+            if name in REPLACED_BY_PLATFORM_CONFIG_FILE:
+                _LOGGER.warning("--%s has no effect: --platform_config_file replaces it", name)
+        return read_platform_config_file(
+            path, gpu_memory_growth=values["gpu_memory_growth"], warmup=warmup
+        )
+    batching = batching_config(
+        enabled=values["enable_batching"],
+        parameters_file=values["batching_parameters_file"],
+        per_model=values["enable_per_model_batching_parameters"],
+    )
+    platform = PlatformConfig(
+        tags=tuple((values["saved_model_tags"] or "serve").split(",")),
+        config_proto=_session_config(values).config_proto(),
+        warmup=warmup,
+        batching=batching,
+        lite=LiteConfig(
+            preferred=values["prefer_tflite_model"],
+            pools=values["num_tflite_pools"],
+            interpreters_per_pool=values["num_tflite_interpreters_per_pool"],
+        ),
+    )
+    return {TENSORFLOW_PLATFORM: platform}
+
+
 def _session_config(values: Mapping[str, Any]) -> SessionConfig:
     base = b""
     if path := values["tensorflow_session_config_file"]:
-        from fastserve import protos
-
         base = read_text_proto(path, protos.ConfigProto).SerializeToString()
     return SessionConfig(
         parallelism=values["tensorflow_session_parallelism"],
@@ -119,32 +190,70 @@ def _session_config(values: Mapping[str, Any]) -> SessionConfig:
         inter_op=values["tensorflow_inter_op_parallelism"],
         gpu_memory_fraction=values["per_process_gpu_memory_fraction"],
         gpu_memory_growth=values["gpu_memory_growth"],
+        mixed_precision=values["mixed_precision"],
         base=base,
     )
 
 
-def _models(values: Mapping[str, Any], transitions: Transitions) -> tuple[ModelConfig, ...]:
-    """Returns the model of the command line, if that is not left to a file."""
-    if values["model_config_file"]:
-        if values["demo"]:
-            raise ConfigError(
-                "--demo and --model_config_file are both set; to serve the demo model with others, "
-                "list its directory in the file"
-            )
-        return ()
+def _observe_config(values: Mapping[str, Any]) -> ObserveConfig:
+    path = values["monitoring_config_file"]
+    return ObserveConfig(
+        metrics=values["enable_metrics"],
+        serving_page=read_monitoring_path(path) if path else "",
+        log_format=values["log_format"],
+        access_log=values["access_log"],
+        drain_delay_s=values["drain_delay_seconds"],
+    )
+
+
+def _model_config(values: Mapping[str, Any]) -> Any:
+    """Returns the ModelServerConfig of the file that names the models, None without a file."""
+    path = values["model_config_file"]
+    if not path and not values["model_base_path"] and not values["demo"]:
+        raise ConfigError(
+            "Both server_options.model_base_path and server_options.model_config_file are empty!"
+        )
+    if not path:
+        return None
+    if values["demo"]:
+        raise ConfigError(
+            "--demo and --model_config_file are both set; to serve the demo model with others, "
+            "list its directory in the file"
+        )
+    return read_model_config_file(path)
+
+
+def _models(
+    values: Mapping[str, Any],
+    model_config: Any,
+    platforms: Collection[str],
+    transitions: Transitions,
+) -> tuple[ModelConfig, ...]:
+    """Returns the models of the file, or the one of the command line."""
+    name, base_path = values["model_name"], values["model_base_path"]
     if values["demo"]:
         from fastserve import demo
 
         name, base_path = demo.MODEL_NAME, str(demo.base_path())
-    else:
-        name, base_path = values["model_name"], values["model_base_path"]
-    model = ModelConfig(name=name, base_path=base_path, transition=transitions.of(name))
-    if not os.path.isdir(model.base_path):
+    models = models_from_proto(
+        model_config or single_model_config(name, base_path),
+        transitions=transitions,
+        platforms=platforms,
+        allow_unavailable_labels=values["allow_version_labels_for_unavailable_models"],
+    )
+    if model_config is None and not (models[0].is_remote or os.path.isdir(base_path)):
         raise ConfigError(
-            f"--model_base_path={model.base_path} is not a directory; it must be one that holds "
-            "one directory a version, as 1/saved_model.pb. To try a demo model, use --demo"
+            f"--model_base_path={base_path} is not a directory; it must be one that holds one "
+            "directory a version, as 1/saved_model.pb. To try a demo model, use --demo"
         )
-    return (model,)
+    return models
+
+
+def _check_thread_pool_factory(path: str) -> None:
+    """Refuses any factory, since none is linked (upstream neither has one)."""
+    if path:
+        config = read_text_proto(path, protos.ThreadPoolFactoryConfig)
+        unpack_any(config.thread_pool_factory_config, types=())
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -181,6 +290,7 @@ def run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         command = importlib.import_module(f"fastserve.commands.{arguments[0].replace('-', '_')}")
         return int(command.run(arguments[1:]))
+    logs.set_up("text")
     try:
         values = parse_flags(arguments)
     except ConfigError as error:
@@ -190,6 +300,7 @@ def run(arguments: Sequence[str]) -> int:
         if values["help"] or values["version"]:
             print(help_text() if values["help"] else _versions())
             return 0
+        logs.set_up(values["log_format"])
         config = server_config(values)
         from fastserve.server import serve
 
@@ -203,10 +314,14 @@ def main() -> NoReturn:
     """Runs the command line's server and ends the process.
 
     The process ends without the interpreter's and the libraries' tear-down, which would wait for,
-    or pull memory from under, threads that still load or run a model.
+    or pull memory from under, threads that still load or run a model. When whoever reads its output
+    has gone, as `head` does, the status is that of a program which that ended.
     """
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
     logging.shutdown()
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -30,7 +30,9 @@ UNKNOWN: Final = 2
 INVALID_ARGUMENT: Final = 3
 DEADLINE_EXCEEDED: Final = 4
 NOT_FOUND: Final = 5
+ALREADY_EXISTS: Final = 6
 PERMISSION_DENIED: Final = 7
+RESOURCE_EXHAUSTED: Final = 8
 FAILED_PRECONDITION: Final = 9
 UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
@@ -38,10 +40,14 @@ UNAVAILABLE: Final = 14
 DATA_LOSS: Final = 15
 
 
+def code_name(code: int) -> str:
+    """Returns the name of a code; its number where it has none."""
+    return CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else str(code)
+
+
 def status_text(code: int, message: str) -> str:
     """Returns a status as TensorFlow writes it inside texts: `NOT_FOUND: no such thing`."""
-    name = CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else str(code)
-    return f"{name}: {message}"
+    return f"{code_name(code)}: {message}"
 
 
 class ServingError(Exception):

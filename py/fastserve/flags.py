@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastserve.config.models import TransitionPolicy
 from fastserve.config.server import ANY_PORT, MAX_GRPC_MESSAGE_BYTES
-from fastserve.errors import ConfigError
-
-_LOGGER = logging.getLogger(__name__)
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _FILE_MODE = re.compile(r"0?[0-7]{3}")
@@ -58,6 +53,17 @@ def _file_mode(text: str) -> int:
     return int(text, 8)
 
 
+_TYPE_NAMES: Mapping[Callable[[str], Any], str] = {
+    str: "string",
+    _boolean: "bool",
+    _integer: "integer",
+    _int32: "int32",
+    _number: "number",
+    _port: "port",
+    _file_mode: "octal",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """One flag; `parse` raises ValueError with what it expects."""
@@ -75,6 +81,11 @@ class Flag:
         """Whether it may stand without a value."""
         return self.parse is _boolean
 
+    @property
+    def type_name(self) -> str:
+        """What it takes, in a word."""
+        return _TYPE_NAMES[self.parse]
+
 
 GROUPS: Mapping[str, tuple[Flag, ...]] = {
     "What to serve": (
@@ -83,7 +94,8 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "model_base_path",
             str,
             "/models/model",
-            "directory that holds one directory a version, as /models/model/1/saved_model.pb",
+            "directory that holds one directory a version, as /models/model/1/saved_model.pb, or a "
+            "URI (s3, gs, oss, https) of one",
         ),
         Flag("demo", _boolean, False, "serve a demo model, called mnist, made on first use"),
         Flag(
@@ -112,6 +124,18 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             _int32,
             1,
             "between two looks for versions; 0: look once, negative: never",
+        ),
+        Flag(
+            "remote_poll_wait_seconds",
+            _int32,
+            60,
+            "the same for base paths that are URIs; 0 or less: look once",
+        ),
+        Flag(
+            "remote_cache_directory",
+            str,
+            "",
+            "where the versions below URIs are staged; empty: ~/.cache/fastserve/models",
         ),
         Flag(
             "version_transition_policy",
@@ -209,6 +233,13 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "longest message of a gRPC request",
         ),
         Flag(
+            "use_alts_credentials",
+            _boolean,
+            False,
+            "refused when true: ALTS works among machines of Google's own only; --ssl_config_file "
+            "secures the port with TLS",
+        ),
+        Flag(
             "ssl_config_file",
             str,
             "",
@@ -275,7 +306,29 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         ),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),
-    "Running": (
+    "Batching": (
+        Flag(
+            "enable_batching",
+            _boolean,
+            False,
+            "run requests of a model that wait at the same time together",
+        ),
+        Flag(
+            "batching_parameters_file",
+            str,
+            "",
+            "BatchingParameters in text format; without it a batch is what waits when a thread is "
+            "free, at most 1000 rows",
+        ),
+        Flag(
+            "enable_per_model_batching_parameters",
+            _boolean,
+            False,
+            "take each version's batching_params.pbtxt instead; a version without one is not "
+            "batched",
+        ),
+    ),
+    "TensorFlow": (
         Flag(
             "tensorflow_session_parallelism",
             _integer,
@@ -304,11 +357,66 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "take GPU memory as it is needed, not all at the start",
         ),
         Flag(
+            "mixed_precision",
+            str,
+            "",
+            "bfloat16: let oneDNN compute in bfloat16 where that keeps the accuracy, on CPUs with "
+            "instructions for it; another value only brings a warning",
+        ),
+        Flag(
+            "xla_cpu_compilation_enabled",
+            _boolean,
+            False,
+            "let XLA compile what a model marks for it (jit_compile=True); a request that needs "
+            "that fails otherwise. On CPU and GPU: TensorFlow has one switch for both",
+        ),
+        Flag(
+            "xla_gpu_compilation_enabled",
+            _boolean,
+            False,
+            "the same switch as --xla_cpu_compilation_enabled",
+        ),
+        Flag(
+            "platform_config_file",
+            str,
+            "",
+            "PlatformConfigMap in text format: how models are loaded, platform by platform. It "
+            "takes the place of the flags about sessions, tags, warm-up, batching and mixed "
+            "precision",
+        ),
+        Flag(
+            "thread_pool_factory_config_file",
+            str,
+            "",
+            "refused with TensorFlow Serving's error, since neither server is built with a factory "
+            "of thread pools; see --tensorflow_intra_op_parallelism",
+        ),
+        Flag(
+            "prefer_tflite_model",
+            _boolean,
+            False,
+            "serve a version that has a model.tflite by that, not by its SavedModel",
+        ),
+        Flag(
+            "num_tflite_pools",
+            _int32,
+            0,
+            "TensorFlow Lite interpreters of a version: runs at the same time; 0: one a CPU",
+        ),
+        Flag(
+            "num_tflite_interpreters_per_pool",
+            _int32,
+            1,
+            "above 1: batch requests to TensorFlow Lite models, to 500 rows divided by this",
+        ),
+        Flag(
             "custom_op_libraries",
             str,
             "",
             "shared libraries of custom operations, absolute paths joined by commas",
         ),
+    ),
+    "Requests": (
         Flag(
             "enable_request_capture",
             _boolean,
@@ -321,6 +429,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             False,
             "answer gRPC Predict with tensor_content instead of typed fields",
         ),
+        Flag(
+            "enable_signature_method_name_check",
+            _boolean,
+            False,
+            "refuse requests for a signature whose method_name is not that of the request",
+        ),
         Flag("io_threads", _integer, 0, "threads that own connections; 0: one a CPU"),
         Flag("worker_threads", _integer, 0, "threads for long runs; 0: one a CPU"),
         Flag(
@@ -329,6 +443,23 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             10.0,
             "how long requests in flight may take after SIGTERM",
         ),
+        Flag(
+            "drain_delay_seconds",
+            _number,
+            0.0,
+            "how long after SIGTERM requests are still taken, while health says NOT_SERVING",
+        ),
+    ),
+    "Observing": (
+        Flag(
+            "monitoring_config_file",
+            str,
+            "",
+            "MonitoringConfig in text format: TensorFlow Serving's metrics, on the HTTP port",
+        ),
+        Flag("enable_metrics", _boolean, True, "fastserve's own metrics at /metrics of that port"),
+        Flag("log_format", str, "text", "of the lines on standard error: text or json"),
+        Flag("access_log", str, "", "file to append one line a request to; -: standard error"),
     ),
     "Taken for TensorFlow Serving's sake, without effect": (
         *(
@@ -358,6 +489,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
                     True,
                     "the graph's definition is dropped after the load in any case",
                 ),
+                (
+                    "enable_grpc_healthcheck_service",
+                    _boolean,
+                    False,
+                    "grpc.health.v1 is always served",
+                ),
                 ("enable_profiler", _boolean, True, "there is no profiler service"),
                 ("skip_initialize_tpu", _boolean, False, "there is no support of TPUs"),
             )
@@ -369,71 +506,30 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
     ),
 }
 
+REPLACED_BY_PLATFORM_CONFIG_FILE = (
+    "saved_model_tags",
+    "enable_model_warmup",
+    "num_request_iterations_for_warmup",
+    "tensorflow_session_parallelism",
+    "tensorflow_intra_op_parallelism",
+    "tensorflow_inter_op_parallelism",
+    "tensorflow_session_config_file",
+    "per_process_gpu_memory_fraction",
+    "mixed_precision",
+    "enable_batching",
+    "batching_parameters_file",
+    "enable_per_model_batching_parameters",
+    "prefer_tflite_model",
+    "num_tflite_pools",
+    "num_tflite_interpreters_per_pool",
+)
+"""Flags that say what a --platform_config_file says too, which then counts alone."""
+
 COMMANDS: Mapping[str, str] = {
     "check-config": "what a server would make of a model config file",
+    "inspect": "the versions, signatures and files of a model",
+    "predict": "send one request from files to a running server",
+    "status": "the models of a running server and their states",
     "warmup": "write a file of warm-up requests from live traffic",
 }
 """What the first word may ask for instead of serving: modules of fastserve.commands."""
-
-_FLAGS: Mapping[str, Flag] = {
-    name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)
-}
-
-
-def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """Returns every flag's value by its name. The last of repeated flags counts.
-
-    Takes `--flag=value` and `--flag value`; a boolean is never followed by its value. Warns of
-    flags that have no effect. Raises ConfigError.
-    """
-    values = {flag.name: flag.default for flag in _FLAGS.values()}
-    inert: set[str] = set()
-    rest = iter(arguments)
-    for argument in rest:
-        word, has_value, text = argument.partition("=")
-        flag = _find(word, argument)
-        if flag.inert:
-            inert.add(flag.name)
-        if not has_value:
-            text = "true" if flag.is_boolean else _following(word, rest)
-        try:
-            values[flag.name] = flag.parse(text)
-        except ValueError as expected:
-            raise ConfigError(
-                f"Couldn't interpret value {text} for flag {word[2:]}: it must be {expected}"
-            ) from None
-    for name in sorted(inert):
-        _LOGGER.warning("--%s has no effect: %s", name, _FLAGS[name].help)
-    return values
-
-
-def _following(word: str, rest: Iterable[str]) -> str:
-    for text in rest:
-        return text
-    raise ConfigError(f"{word} needs a value, as {word}=VALUE")
-
-
-def _find(word: str, argument: str) -> Flag:
-    if not word.startswith("--"):
-        raise ConfigError(f"unknown argument: {argument} (flags begin with --; see --help)")
-    if (flag := _FLAGS.get(word[2:])) is not None:
-        return flag
-    near = difflib.get_close_matches(word[2:], _FLAGS, n=1)
-    hint = f"did you mean --{near[0]}?" if near else "see --help"
-    raise ConfigError(f"unknown argument: {argument} ({hint})")
-
-
-def help_text() -> str:
-    """Returns what --help prints."""
-    lines = ["usage: python -m fastserve [--flag=value ...]"]
-    lines += [f"       python -m fastserve {name} ...    {what}" for name, what in COMMANDS.items()]
-    lines.append("")
-    for title, flags in GROUPS.items():
-        lines.append(f"{title}:")
-        for flag in flags:
-            names = " = ".join(f"--{name}" for name in (flag.name, *flag.aliases))
-            default = str(flag.default).lower() if flag.is_boolean else flag.default
-            shown = f" (default {default})" if default != "" else ""
-            lines.append(f"  {names}\n      {flag.help}{shown}")
-        lines.append("")
-    return "\n".join(lines)

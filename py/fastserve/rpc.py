@@ -13,6 +13,7 @@ import contextvars
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import grpc
 
 from fastserve import _native
+from fastserve.errors import code_name
+from fastserve.observe.access_log import AccessLog
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -75,8 +78,16 @@ class _Context(grpc.ServicerContext):
     Any thread. What the server itself uses is `receive`, `send`, `finish`, `terminate`, `aborted`.
     """
 
-    def __init__(self, call: _native.RpcCall, metadata: tuple[_Metadatum, ...]) -> None:
+    def __init__(
+        self,
+        call: _native.RpcCall,
+        metadata: tuple[_Metadatum, ...],
+        access_log: AccessLog | None = None,
+    ) -> None:
         self._call = call
+        self._access_log = access_log
+        self._begun = time.monotonic()
+        self._ended_code = _CANCELLED
         self._metadata = metadata
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] | None = []
@@ -104,10 +115,13 @@ class _Context(grpc.ServicerContext):
             if self._finished:
                 return
             self._finished = True
+        self._ended_code = code
         self._call.finish(code, details, trailing)
 
     def terminate(self) -> None:
         """Runs the callbacks, once the call is done."""
+        if self._access_log is not None:
+            self._log(self._access_log)
         with self._lock:
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
@@ -115,6 +129,17 @@ class _Context(grpc.ServicerContext):
                 callback()
             except Exception:
                 _LOGGER.exception("Exception calling callback!")
+
+    def _log(self, access_log: AccessLog) -> None:
+        traces = [value for key, value in self._metadata if key == "traceparent"]
+        access_log.record(
+            "grpc",
+            self._call.path,
+            code_name(self._ended_code),
+            time.monotonic() - self._begun,
+            peer=self._call.peer,
+            traceparent=str(traces[0]) if traces else "",
+        )
 
     # Messages.
 
@@ -341,6 +366,8 @@ class RpcServer:
         self,
         server: _native.Server,
         max_workers: int = 16,
+        *,
+        access_log: AccessLog | None = None,
         compression: grpc.Compression | None = None,
     ) -> None:
         """`compression` is that of grpc.server(): of responses whose handler sets none itself.
@@ -348,6 +375,7 @@ class RpcServer:
         None leaves it to the native server's options.
         """
         self._server = server
+        self._access_log = access_log
         self._compression = compression
         self._generic: list[grpc.GenericRpcHandler] = []
         self._registered: dict[str, MethodHandler] = {}
@@ -390,7 +418,7 @@ class RpcServer:
 
     def _begin(self, call: _native.RpcCall) -> _Context:
         metadata = tuple(_Metadatum(*pair) for pair in call.metadata)
-        context = _Context(call, metadata)
+        context = _Context(call, metadata, self._access_log)
         if self._compression is not None:
             context.set_compression(self._compression)
         try:

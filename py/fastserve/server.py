@@ -9,8 +9,7 @@ import json
 import logging
 import os
 import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -25,20 +24,32 @@ from fastserve.config.model_config_file import (
     read_model_config_file,
 )
 from fastserve.config.models import ModelConfig
+from fastserve.config.observe import ObserveConfig
 from fastserve.config.server import ServerConfig
 from fastserve.config.tls import TlsConfig
 from fastserve.errors import ConfigError, ServingError
+from fastserve.gateway import pages
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
 from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
 from fastserve.manager.scheduling import ThreadScheduler
+from fastserve.observe.access_log import AccessLog
+from fastserve.observe.request_log import RequestLog
 from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
-from fastserve.servables.loader import SavedModelLoader
-from fastserve.servables.runtime import load_op_libraries
-from fastserve.services import model_service, prediction_service, request_capture
+from fastserve.servables.batching import Batcher
+from fastserve.servables.loader import VersionLoader
+from fastserve.servables.runtime import enable_xla, load_op_libraries
+from fastserve.services import (
+    health,
+    model_service,
+    prediction_service,
+    reflection,
+    request_capture,
+)
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
+from fastserve.sources.remote import RemoteSource, default_directory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,11 +62,6 @@ def serve(config: ServerConfig) -> int:
 
     Threads that still load or run a model may be left behind: the caller ends the process.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
-    )
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(ModelServer(config).run())
@@ -71,8 +77,16 @@ class ModelServer:
         self._io_threads = config.io_threads or cpus
         self._worker_threads = config.worker_threads or cpus
         self._native = _native.Server(self._native_options())
+        self._batchers = {
+            name: Batcher(platform.batching)
+            for name, platform in config.platforms.items()
+            if platform.batching is not None
+        }
         self._manager = ModelManager(
-            SavedModelLoader(tags=config.load.tags, session=config.session, warmup=config.warmup),
+            {
+                name: VersionLoader(platform, self._batchers.get(name))
+                for name, platform in config.platforms.items()
+            },
             self._publish,
             config=config.load,
             scheduler=ThreadScheduler(
@@ -80,24 +94,28 @@ class ModelServer:
                 unload_threads=config.load.num_unload_threads,
             ),
         )
-        self._source = FileSystemSource(
+        self._source = RemoteSource(
+            FileSystemSource(
+                self._manager,
+                poll_wait_s=config.load.poll_wait_s,
+                always_present=config.load.always_present,
+                fail_if_no_versions=config.load.fail_if_no_versions,
+            ),
             self._manager,
-            poll_wait_s=config.load.poll_wait_s,
-            always_present=config.load.always_present,
-            fail_if_no_versions=config.load.fail_if_no_versions,
+            directory=Path(config.load.remote_directory or default_directory()),
+            poll_wait_s=config.load.remote_poll_wait_s,
         )
+        self._request_log = RequestLog({name: each.tags for name, each in config.platforms.items()})
         self._reloader = ConfigReloader(
             self._manager,
             self._source,
+            self._request_log,
             allow_unavailable_labels=config.allow_unavailable_labels,
         )
-        self._file_config = protos.ModelServerConfig()
+        self._file_config = config.model_config
         self._config_file = ConfigFileWatcher(
             self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
-        self._rpcs = RpcServer(self._native)
-        self._mount_services()
-        self._gateway = Gateway(self._native, self._manager, config=config.rest)
         self._certificates = [
             CertificateFile(flag, path, use)
             for flag, path, use in (
@@ -107,12 +125,22 @@ class ModelServer:
             if path
         ]
         self._stopping = asyncio.Event()
+        self._access_log = _access_log(config.observe)
+        self._rpcs = RpcServer(self._native, access_log=self._access_log)
+        self._mount_services()
+        self._gateway = Gateway(
+            self._native,
+            self._manager,
+            config=config.rest,
+            pages=self._pages(),
+            access_log=self._access_log,
+        )
 
     async def run(self) -> int:
         """Binds, loads, serves until told to stop, and drains. Returns the exit status.
 
-        Raises ServingError when the configuration or a library cannot be read, a port cannot be
-        had, or, with a strict start, a model does not become available.
+        Raises ServingError when a library cannot be read, a port cannot be had, or, with a strict
+        start, a model does not become available.
         """
         try:
             await self._start()
@@ -120,11 +148,12 @@ class ModelServer:
             await self._stop(grace_s=0.0)  # a socket's file goes with its listener
             raise
         await self._stopping.wait()
+        await asyncio.sleep(self._config.observe.drain_delay_s)
         await self._stop(self._config.shutdown_grace_s)
         return 0
 
     async def _start(self) -> None:
-        models = self._read_config_file() if self._config.model_config_file else self._config.models
+        models = self._config.models
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
@@ -135,9 +164,12 @@ class ModelServer:
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
         if self._config.model_config_file or self._certificates:
             loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        if self._config.xla:
+            enable_xla()
         if libraries := self._config.custom_op_libraries:
             await loop.run_in_executor(None, load_op_libraries, libraries)
         self._reloader.start(models)
+        self._health.update(self._manager.readiness())
         self._source.start()
         if await loop.run_in_executor(None, self._await_models, models):
             self._announce(grpc_port, rest_port)
@@ -159,6 +191,7 @@ class ModelServer:
         options.io_threads = self._io_threads
         options.worker_threads = self._worker_threads
         options.outputs_as_tensor_content = self._config.outputs_as_tensor_content
+        options.check_method_names = self._config.check_method_names
         return options
 
     def _mount_services(self) -> None:
@@ -169,15 +202,32 @@ class ModelServer:
         if self._config.request_capture:
             tap = request_capture.RequestCaptureServicer(self._native)
             servicers[request_capture.SERVICE_NAME] = tap
+        self._health = health.HealthServicer(servicers)
+        servicers[health.SERVICE_NAME] = self._health
         self._rpcs.add_generic_rpc_handlers(
             generic_handler(protos.service(name), servicer) for name, servicer in servicers.items()
         )
+        self._rpcs.add_generic_rpc_handlers(reflection.handlers(servicers))
+
+    def _pages(self) -> dict[str, pages.Page]:
+        found = {
+            "/healthz": pages.alive_page,
+            "/readyz": pages.ready_page(self._manager.readiness, self._stopping.is_set),
+        }
+        if self._config.observe.metrics:
+            found["/metrics"] = pages.metrics_page(self._connections, self._manager.readiness)
+        if path := self._config.observe.serving_page:
+            found[path] = pages.serving_metrics_page
+        return found
+
+    def _connections(self) -> Mapping[str, int]:
+        return {"grpc": self._native.connections, "rest": self._gateway.connections}
 
     def _publish(self, table: RoutingTable) -> None:
         # The loader makes no others.
         servables = cast("list[_native.Servable]", table.all_servables())
-        pending = {name: list(states.items()) for name, states in table.pending.items()}
-        self._native.publish(servables, table.labels, pending)
+        self._native.publish(servables, table.labels, table.pending)
+        self._health.update(table.readiness())
 
     def _start_grpc(self) -> int:
         try:
@@ -207,10 +257,14 @@ class ModelServer:
         return models_from_proto(
             config,
             transitions=self._config.transitions,
+            platforms=self._config.platforms,
+            present_platforms=self._manager.platforms(),
             allow_unavailable_labels=self._config.allow_unavailable_labels,
         )
 
     def _read_config_file(self) -> Sequence[ModelConfig]:
+        for batcher in self._batchers.values():
+            batcher.reload()
         config = read_model_config_file(self._config.model_config_file)
         check_transition(self._file_config, config)
         models = self._models_of(config)
@@ -251,6 +305,7 @@ class ModelServer:
             os._exit(128 + number)
         _LOGGER.info("%s: finishing what is in flight", number.name)
         self._stopping.set()
+        self._health.drain()
         self._config_file.stop()
         self._manager.stop()
 
@@ -264,14 +319,38 @@ class ModelServer:
         """Stops accepting, finishes what is in flight within the grace, cuts off the rest."""
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_s + _STOP_MARGIN_S
-        native = loop.run_in_executor(None, self._native.shutdown, grace_s)
+        for batcher in self._batchers.values():
+            batcher.stop_waiting()
+        drained = loop.run_in_executor(None, self._native.drain_grpc, grace_s)
         await self._gateway.drain(grace_s)
+        native = asyncio.ensure_future(self._stop_native(drained))
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
         if not done or not native.result():
             _LOGGER.warning(
                 "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace_s
             )
+        if self._access_log is not None:
+            self._access_log.write_now()
+        self._request_log.write_now()
+
+    async def _stop_native(self, drained: asyncio.Future[bool]) -> bool:
+        """Stops the data plane once gRPC is drained. Returns whether nothing was cut off."""
+        nothing_cut_off = await drained
+        # Only now, since REST requests need it too.
+        await asyncio.get_running_loop().run_in_executor(None, self._shut_down)
+        return nothing_cut_off
+
+    def _shut_down(self) -> None:
+        self._native.shutdown(0.0)
+        for batcher in self._batchers.values():
+            batcher.stop()
+
+
+def _access_log(config: ObserveConfig) -> AccessLog | None:
+    if not config.access_log:
+        return None
+    return AccessLog(config.access_log, as_json=config.log_format == "json")
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -5,8 +5,8 @@ KNOWN_DEVIATIONS: dict[str, str] = {
     "rest/http/chunked-trailer": "a trailer is read and dropped, as HTTP has it, not refused (413)",
     "rest/http/lf-only": "a line must end with CR LF: a lone LF invites request smuggling (400)",
     "rest/http/header-folded": "a folded header is refused, as RFC 9112 asks for (400)",
-    "rest/monitoring/prometheus": "metrics are not exported yet",
-    "rest/monitoring/prometheus-head": "metrics are not exported yet",
+    "rest/monitoring/metrics": "fastserve's own metrics are there (--enable_metrics)",
+    "grpc/malformed/health": "health is served without --enable_grpc_healthcheck_service too",
 }
 
 #: Case id -> texts that the same request gets from TensorFlow itself on other machines.

@@ -35,8 +35,11 @@ def server(
     file = tmp_path_factory.mktemp("config") / "models.config"
     text = (RECORDED / "models.config").read_text(encoding="utf-8")
     file.write_text(text.replace(BASE, str(recorded_models)), encoding="utf-8")
+    monitoring = file.with_name("monitoring.config")
+    monitoring.write_text("prometheus_config { enable: true }")
     started = start_server(
         f"--model_config_file={file}",
+        f"--monitoring_config_file={monitoring}",
         "--allow_version_labels_for_unavailable_models",
         "--max_num_load_retries=0",
         "--load_retry_interval_micros=0",

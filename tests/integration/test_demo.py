@@ -11,7 +11,7 @@ import pytest
 
 from fastserve import demo
 from support import rest
-from support.exporting import ROOT
+from support.cache import ROOT
 from support.grpc_client import Client
 from support.server import ServerProcess, StartServer
 

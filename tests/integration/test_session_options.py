@@ -1,10 +1,12 @@
-"""What TensorFlow is started with: its configuration, tags and libraries."""
+"""What TensorFlow is started with: its configuration, tags, libraries and compiler."""
 
 from pathlib import Path
 
+import grpc
+import numpy as np
 import pytest
 
-from support.grpc_client import Client
+from support.grpc_client import Client, failure
 from support.server import StartServer, run_to_end
 
 
@@ -31,6 +33,9 @@ def test_session_config_file_reaches_tensorflow_and_flags_outrank_it(
     [
         (["--tensorflow_session_config_file=/no/such/file"], ["/no/such/file"]),
         (["--custom_op_libraries=/no/such.so"], ["--custom_op_libraries", "/no/such.so"]),
+        (["--platform_config_file=/no/such/file"], ["NOT_FOUND: /no/such/file; No such file"]),
+        (["--thread_pool_factory_config_file=/no/such/file"], ["NOT_FOUND: /no/such/file; "]),
+        (["--use_alts_credentials"], ["--use_alts_credentials cannot be used"]),
         (
             [f"--tensorflow_{pool}_parallelism=1" for pool in ("session", "intra_op", "inter_op")],
             ["You cannot configure all."],
@@ -74,3 +79,40 @@ def test_tags_that_no_graph_has_fail_the_load_with_upstreams_text(
         either_order = (f"{text}{{ serve gpu }}", f"{text}{{ gpu serve }}")
         assert status.status.error_message.startswith(either_order)
     server.stop()
+
+
+@pytest.mark.parametrize("flag", [None, "--xla_gpu_compilation_enabled"])
+def test_xla_compiles_only_when_it_is_enabled(
+    start_server: StartServer, models: Path, flag: str | None
+) -> None:
+    """x -> y = 2 x + 1, marked by jit_compile=True."""
+    server = start_server(f"--model_base_path={models / 'compiled'}", *([flag] if flag else []))
+    with Client(server.grpc_port) as client:
+        if flag:
+            assert client.values("model", {"x": [1.0, 2.0]})["y"].tolist() == [3.0, 5.0]
+        else:
+            code, text = failure(lambda: client.predict("model", {"x": [1.0]}))
+            assert code is grpc.StatusCode.INTERNAL
+            assert text.startswith("XLA compilation disabled")
+    server.stop()
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether oneDNN does on this CPU (tensorflow/core/graph/mkl_graph_util.h)."""
+    flags = Path("/proc/cpuinfo").read_text()
+    return "avx512f" in flags or "avx_ne_convert" in flags
+
+
+def test_mixed_precision_computes_in_bfloat16_where_the_cpu_can(
+    start_server: StartServer, models: Path
+) -> None:
+    images = np.linspace(0, 1, 784, dtype=np.float32).reshape(1, 784)
+    scores = []
+    for flags in ([], ["--mixed_precision=bfloat16"]):
+        server = start_server(f"--model_base_path={models / 'mnist_mlp'}", *flags)
+        with Client(server.grpc_port) as client:
+            scores.append(client.values("model", {"images": images})["scores"])
+        server.stop()
+    full, mixed = scores
+    np.testing.assert_allclose(mixed, full, atol=0.02)
+    assert np.array_equal(full, mixed) != computes_in_bfloat16()

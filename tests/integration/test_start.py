@@ -38,14 +38,28 @@ def base(recorded_models: Path, tmp_path: Path) -> Path:
     return path
 
 
+def not_ready(wanted: str, states: str) -> str:
+    return f"Servable not found for request: {wanted}. Model m is not ready yet: {states}"
+
+
+def refusals(client: Client, **spec: int) -> tuple[grpc.StatusCode, str]:
+    """How Predict, which is native, and GetModelMetadata, which is not, are refused: alike."""
+    refusal = failure(lambda: client.predict("m", {"x": [1.0]}, **spec))
+    assert failure(lambda: client.metadata("m", **spec)) == refusal
+    return refusal
+
+
 def test_requests_for_a_model_that_loads_are_told_so_and_others_are_answered(
     recorded_models: Path, base: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "models.config"
     other = recorded_models / "half_plus"
-    file.write_text(config_text([model_entry("m", base), model_entry("other", other)]))
+    publish(other / "2", base, "2")
+    all_versions = "model_version_policy { all {} }"
+    entries = [model_entry("m", base, all_versions), model_entry("other", other)]
+    file.write_text(config_text(entries))
     ports = free_port(), free_port()
-    with blocked_load(base / "1"):
+    with blocked_load(base / "1"), blocked_load(base / "2"):
         server = ServerProcess(
             tmp_path,
             f"--model_config_file={file}",
@@ -56,25 +70,45 @@ def test_requests_for_a_model_that_loads_are_told_so_and_others_are_answered(
         wait_until(lambda: listens(ports[1]), SECONDS, "the ports are open")
         with Client(ports[0]) as client:
             await_states(client, "other", {3: "AVAILABLE"})
-            assert client.states("m") == {1: "LOADING"}
-            for spec, wanted in (({}, "Latest(m)"), ({"version": 1}, "Specific(m, 1)")):
-                code, text = failure(lambda s=spec: client.predict("m", {"x": [1.0]}, **s))
-                assert (code, text) == (
-                    UNAVAILABLE,
-                    f"Servable not found for request: {wanted}. "
-                    "Model m is not ready yet: version 1 is LOADING",
-                )
-                assert failure(lambda s=spec: client.metadata("m", **s)) == (code, text)
+            assert client.states("m") == {1: "LOADING", 2: "LOADING"}
+            latest = not_ready("Latest(m)", "version 1 is LOADING, version 2 is LOADING")
+            assert refusals(client) == (UNAVAILABLE, latest)
+            specific = not_ready("Specific(m, 1)", "version 1 is LOADING")
+            assert refusals(client, version=1) == (UNAVAILABLE, specific)
             answer = rest.post(ports[1], "/v1/models/m:predict", {"instances": [1.0]})
-            assert answer.status == 503
-            assert "version 1 is LOADING" in answer.error
-            code, _ = failure(lambda: client.predict("m", {"x": [1.0]}, version=2))
+            assert (answer.status, answer.error) == (503, latest)
+            code, _ = refusals(client, version=3)
             assert code == grpc.StatusCode.NOT_FOUND
             assert client.values("other", {"x": [2.0]})["y"] == [5.0]
     try:
         server.ready()
         with Client(ports[0]) as client:
-            assert client.values("m", {"x": [2.0]})["y"] == [3.0]
+            await_states(client, "m", {1: "AVAILABLE", 2: "AVAILABLE"})
+            assert client.values("m", {"x": [2.0]})["y"] == [4.0]
+        server.stop()
+    finally:
+        server.kill()
+
+
+def test_requests_for_a_model_that_was_not_looked_at_yet_are_told_so(
+    base: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    never = "--file_system_poll_wait_seconds=-1"
+    flags = ("--model_name=m", f"--model_base_path={base}", f"--port={port}", never)
+    server = ServerProcess(tmp_path, *flags)
+    try:
+        wait_until(lambda: listens(port), SECONDS, "the port is open")
+        with Client(port) as client:
+            wait_until(
+                lambda: "no version is looked for" in server.log(), SECONDS, "it has started"
+            )
+            looking = "looking for versions"
+            assert refusals(client) == (UNAVAILABLE, not_ready("Latest(m)", looking))
+            assert refusals(client, version=3) == (
+                UNAVAILABLE,
+                not_ready("Specific(m, 3)", looking),
+            )
         server.stop()
     finally:
         server.kill()

@@ -149,6 +149,46 @@ class Big(tf.Module):  # type: ignore[misc]
         return {"serving_default": serve}
 
 
+class Rows(tf.Module):  # type: ignore[misc]
+    """x [?,?] -> y = 2 x, and the number of rows that were run together, once a row.
+
+    A negative x fails the run. Other signatures: strings; outputs that cannot be cut into rows.
+    """
+
+    def signatures(self) -> Signatures:
+        def size(x: tf.Tensor) -> tf.Tensor:
+            return tf.fill([tf.shape(x)[0]], tf.shape(x)[0])
+
+        @served(spec("x", [None, None]))
+        def serve(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            with tf.control_dependencies([tf.debugging.assert_non_negative(x, "x is negative")]):
+                return {"y": 2 * x, "size": size(x)}
+
+        @served(spec("x", [None, None], tf.string))
+        def strings(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": tf.strings.upper(x), "size": size(x)}
+
+        @served(spec("x", [None]))
+        def total(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": tf.reduce_sum(x)}
+
+        @served(spec("x", [None]))
+        def twice(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": tf.concat([x, x], 0)}
+
+        @served(spec("a", [None]), spec("b", [None]))
+        def two(a: tf.Tensor, b: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": a + b, "difference": a - b}
+
+        return {
+            "serving_default": serve,
+            "strings": strings,
+            "total": total,
+            "twice": twice,
+            "two": two,
+        }
+
+
 class Slow(tf.Module):  # type: ignore[misc]
     """steps (scalar) -> how many steps of pure computation were done; a step takes about 1 ms."""
 
@@ -168,6 +208,17 @@ class Slow(tf.Module):  # type: ignore[misc]
         return {"serving_default": serve}
 
 
+class Compiled(tf.Module):  # type: ignore[misc]
+    """y = 2 x + 1, which XLA has to compile."""
+
+    def signatures(self) -> Signatures:
+        @tf.function(input_signature=[spec("x", [None])], jit_compile=True)  # type: ignore[misc]
+        def serve(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"y": 2.0 * x + 1.0}
+
+        return {"serving_default": serve}
+
+
 MODELS: Mapping[str, Callable[[], tf.Module]] = {
     "half_plus_two/1": lambda: HalfPlus(2.0),
     "half_plus_two/2": lambda: HalfPlus(3.0),
@@ -176,7 +227,9 @@ MODELS: Mapping[str, Callable[[], tf.Module]] = {
     "image_identity/1": Image,
     "identity/1": Identity,
     "multi/1": Multi,
+    "rows/1": Rows,
     "slow/1": Slow,
+    "compiled/1": Compiled,
 }
 
 

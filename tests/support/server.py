@@ -7,17 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from support.exporting import ROOT
+from support.cache import ROOT
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
-def command(*flags: str) -> list[str]:
-    return [sys.executable, "-m", "fastserve", *flags]
+PROGRAM = (sys.executable, "-m", "fastserve")
+
+
+def command(*flags: str, program: Sequence[str] = PROGRAM) -> list[str]:
+    return [*program, *flags]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -32,14 +36,23 @@ def environment(**changes: str) -> dict[str, str]:
 class ServerProcess:
     """One server on free ports of the loopback interface, started at once."""
 
-    def __init__(self, scratch: Path, *flags: str, **environment_changes: str) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        *flags: str,
+        program: Sequence[str] = PROGRAM,
+        **environment_changes: str,
+    ) -> None:
         """`scratch`: a folder of its own for the log and the port file."""
         self._port_file = scratch / "ports"
         self._log = scratch / "stderr.txt"
         self.started = time.monotonic()
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command("--port=0", "--rest_port=auto", f"--port_file={self._port_file}", *flags),
+                command(
+                    *("--port=0", "--rest_port=auto", f"--port_file={self._port_file}", *flags),
+                    program=program,
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,16 +1,32 @@
 """Flags: their forms, their defaults and what is said of wrong ones."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from fastserve import cli, protos
 from fastserve.cli import START_FAILED, server_config
-from fastserve.config.models import ModelConfig, TransitionPolicy, Transitions
-from fastserve.config.server import ANY_PORT, LoadConfig, ServerConfig, WarmupConfig
+from fastserve.command_line import help_text, parse_flags
+from fastserve.config.models import (
+    TENSORFLOW_PLATFORM,
+    ModelConfig,
+    TransitionPolicy,
+    Transitions,
+)
+from fastserve.config.server import (
+    ANY_PORT,
+    LiteConfig,
+    LoadConfig,
+    PlatformConfig,
+    ServerConfig,
+    WarmupConfig,
+)
 from fastserve.config.transport import TransportConfig
-from fastserve.errors import NOT_FOUND, ConfigError, ServingError
-from fastserve.flags import GROUPS, help_text, parse_flags
+from fastserve.errors import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, ConfigError, ServingError
+from fastserve.flags import GROUPS
+from support.server import command, environment
 
 MODEL = ModelConfig(name="m", base_path="/")
 
@@ -18,6 +34,13 @@ MODEL = ModelConfig(name="m", base_path="/")
 def config(*arguments: str) -> ServerConfig:
     """What the arguments make of a server of MODEL."""
     return server_config(parse_flags(["--model_name=m", "--model_base_path=/", *arguments]))
+
+
+def platform(*arguments: str) -> PlatformConfig:
+    """What the arguments make of the only platform."""
+    (made,) = config(*arguments).platforms.items()
+    assert made[0] == TENSORFLOW_PLATFORM
+    return made[1]
 
 
 def config_refusal(*arguments: str) -> str:
@@ -45,7 +68,7 @@ def test_no_flags_give_the_defaults_of_tensorflow_serving() -> None:
     assert (made.rest.enabled, made.rest.timeout_s, made.load.poll_wait_s) == (False, 30.0, 1)
     assert (made.load.max_retries, made.load.retry_interval_s) == (5, 60.0)
     assert (made.config_file_poll_wait_s, made.allow_unavailable_labels) == (0, False)
-    assert made.warmup == WarmupConfig(enabled=True, iterations=1, synthetic=False)
+    assert platform().warmup == WarmupConfig(enabled=True, iterations=1, synthetic=False)
 
 
 @pytest.mark.parametrize("arguments", [("--port=9000",), ("--port", "9000")])
@@ -153,15 +176,14 @@ def test_flags_reach_the_configuration() -> None:
         *("--rest_api_timeout_in_ms=-4", "--rest_max_body_bytes=5"),
         *("--file_system_poll_wait_seconds=6", "--max_num_load_retries=7"),
         *("--load_retry_interval_micros=8000000", "--saved_model_tags=serve,gpu"),
-        *("--tensorflow_intra_op_parallelism=9", "--tensorflow_inter_op_parallelism=10"),
         *("--enable_serialization_as_tensor_content", "--io_threads=11", "--worker_threads=12"),
         *("--shutdown_grace_seconds=1.5", "--port_file=/p"),
     )
     assert (made.grpc.port, made.grpc.max_message_bytes) == (1, 2)
     assert (made.rest.port, made.rest.timeout_s, made.rest.max_body_bytes) == (3, None, 5)
     assert (made.load.poll_wait_s, made.load.max_retries) == (6, 7)
-    assert (made.load.retry_interval_s, made.load.tags) == (8.0, ("serve", "gpu"))
-    assert made.session.threads == (9, 10)
+    assert made.load.retry_interval_s == 8.0
+    assert made.platforms[TENSORFLOW_PLATFORM].tags == ("serve", "gpu")
     assert made.outputs_as_tensor_content
     assert (made.io_threads, made.worker_threads) == (11, 12)
     assert (made.shutdown_grace_s, made.port_file) == (1.5, "/p")
@@ -210,12 +232,21 @@ def test_channel_arguments_come_before_other_flags() -> None:
     assert made.grpc.transport.max_streams_per_connection == 4
 
 
-def test_session_parallelism_sets_both_pools() -> None:
-    assert config("--tensorflow_session_parallelism=3").session.threads == (3, 3)
+def test_tensorflow_lite_flags_reach_the_configuration() -> None:
+    flags = ("--prefer_tflite_model", "--num_tflite_pools=3")
+    made = platform(*flags, "--num_tflite_interpreters_per_pool=4")
+    assert made.lite == LiteConfig(preferred=True, pools=3, interpreters_per_pool=4)
+    assert "--num_tflite_pools is -1" in config_refusal("--num_tflite_pools=-1")
 
 
 def test_empty_tags_mean_the_serving_tag() -> None:
-    assert config("--saved_model_tags=").load.tags == ("serve",)
+    assert platform("--saved_model_tags=").tags == ("serve",)
+
+
+def test_empty_tag_is_refused() -> None:
+    assert config_refusal("--saved_model_tags=serve,") == (
+        "saved_model_tags is 'serve,'; no tag may be empty, as in serve or serve,gpu"
+    )
 
 
 def test_lifecycle_flags_reach_the_configuration() -> None:
@@ -223,20 +254,22 @@ def test_lifecycle_flags_reach_the_configuration() -> None:
         *("--model_config_file_poll_wait_seconds=1", "--strict_start"),
         *("--allow_version_labels_for_unavailable_models", "--num_load_threads=2"),
         *("--num_unload_threads=3", "--servable_versions_always_present"),
-        *("--fail_if_no_model_versions_found", "--enable_model_warmup=false"),
-        *("--num_request_iterations_for_warmup=4", "--synthetic_warmup"),
+        "--fail_if_no_model_versions_found",
     )
     assert (made.config_file_poll_wait_s, made.strict_start) == (1, True)
     assert made.allow_unavailable_labels
     assert made.load == LoadConfig(
         num_load_threads=2, num_unload_threads=3, always_present=True, fail_if_no_versions=True
     )
-    assert made.warmup == WarmupConfig(enabled=False, iterations=4, synthetic=True)
+    assert platform(
+        *("--enable_model_warmup=false", "--num_request_iterations_for_warmup=4"),
+        *("--synthetic_warmup", "--enable_signature_method_name_check"),
+    ).warmup == WarmupConfig(enabled=False, iterations=4, synthetic=True, check_method_names=True)
 
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_number_of_warmup_iterations_means_one(count: int) -> None:
-    assert config(f"--num_request_iterations_for_warmup={count}").warmup.iterations == 1
+    assert platform(f"--num_request_iterations_for_warmup={count}").warmup.iterations == 1
 
 
 def test_transition_policy_reaches_the_model_and_those_of_later_configurations() -> None:
@@ -246,9 +279,14 @@ def test_transition_policy_reaches_the_model_and_those_of_later_configurations()
     assert made.models[0].transition == resource
 
 
-def test_model_config_file_takes_the_place_of_the_one_model() -> None:
-    made = config("--model_config_file=/f", "--model_base_path=/no/such/directory")
-    assert (made.model_config_file, made.models) == ("/f", ())
+def test_model_config_file_takes_the_place_of_the_one_model(tmp_path: Path) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(
+        "model_config_list { config { name: 'n' base_path: '/n' model_platform: 'tensorflow' } }"
+    )
+    made = config(f"--model_config_file={file}", "--model_base_path=/no/such/directory")
+    assert made.model_config_file == str(file)
+    assert made.models == (ModelConfig(name="n", base_path="/n"),)
 
 
 def test_demo_beside_a_model_config_file_is_refused() -> None:
@@ -266,7 +304,7 @@ def test_base_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 
 def session(*arguments: str) -> protos.ConfigProto:
-    return protos.ConfigProto.FromString(config(*arguments).session.config_proto())
+    return protos.ConfigProto.FromString(platform(*arguments).config_proto)
 
 
 def test_session_config_file_fills_what_flags_leave_open(tmp_path: Path) -> None:
@@ -290,6 +328,24 @@ def test_gpu_flags_reach_the_session() -> None:
     assert made == protos.ConfigProto(
         gpu_options=protos.GPUOptions(per_process_gpu_memory_fraction=0.25)
     )
+
+
+def test_session_parallelism_sets_both_pools() -> None:
+    made = session("--tensorflow_session_parallelism=3")
+    assert (made.intra_op_parallelism_threads, made.inter_op_parallelism_threads) == (3, 3)
+
+
+def test_mixed_precision_reaches_the_session_or_brings_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rewriter = protos.RewriterConfig
+    made = session("--mixed_precision=bfloat16").graph_options.rewrite_options
+    assert made == rewriter(auto_mixed_precision_onednn_bfloat16=rewriter.ON)
+    assert caplog.messages == []
+    assert session("--mixed_precision=float16") == session()
+    assert caplog.messages == [
+        "float16 auto mixed precision is not supported. Valid option: bfloat16"
+    ]
 
 
 def test_session_config_file_that_is_missing_or_wrong_is_refused(tmp_path: Path) -> None:
@@ -341,7 +397,13 @@ def test_help_names_every_flag_and_alias_and_ends_well(capsys: pytest.CaptureFix
     assert shown == help_text() + "\n"
     names = [name for flags in GROUPS.values() for f in flags for name in (f.name, *f.aliases)]
     assert len(names) > 20
-    assert [name for name in names if f"--{name}" not in shown] == []
+    assert [name for name in names if f"--{name}=" not in shown] == []
+    lines = shown.splitlines()
+    assert '  --model_name="model"  (string)' in lines
+    assert "  --rest_api_port=0, --rest_port=0  (port)" in lines
+    assert "  --enable_model_warmup=true  (bool)" in lines
+    assert "  --shutdown_grace_seconds=10.0  (number)" in lines
+    assert max(map(len, lines)) < 100
 
 
 def test_wrong_command_line_ends_with_255_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,3 +419,146 @@ def test_impossible_configuration_ends_with_255(capsys: pytest.CaptureFixture[st
         "Failed to start server. Error: INVALID_ARGUMENT: Expected model model to have an absolute "
         "path or URI; got base_path()=relative\n"
     )
+
+
+def test_reader_of_the_help_that_goes_away_brings_no_traceback() -> None:
+    """What `--help | head` does, without a race: nobody reads from the first byte on."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            command("--help"), stdout=writer, stderr=subprocess.PIPE, text=True, env=environment()
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+# What the start checks, in the order of TensorFlow Serving.
+
+ALTS = (
+    "--use_alts_credentials cannot be used: ALTS works among machines of Google's own only. Secure "
+    "the port with TLS instead, by --ssl_config_file, or leave the flag out to serve without "
+    "encryption"
+)
+
+
+def test_alts_is_refused_with_what_to_use_instead() -> None:
+    assert config_refusal("--use_alts_credentials") == ALTS
+    assert config("--use_alts_credentials=false") == config()
+
+
+def test_alts_beside_tls_is_refused_as_upstream_does() -> None:
+    values = parse_flags(["--use_alts_credentials"]) | {"ssl_config_file": "/f"}
+    with pytest.raises(ConfigError) as caught:
+        server_config(values)
+    assert caught.value.message == (
+        "Either use_alts_credentials must be false or ssl_config_file must be empty."
+    )
+
+
+def test_no_model_at_all_is_refused() -> None:
+    assert config_refusal("--model_base_path=") == (
+        "Both server_options.model_base_path and server_options.model_config_file are empty!"
+    )
+
+
+def test_each_fault_is_told_before_those_that_upstream_finds_later(tmp_path: Path) -> None:
+    """All faults at once; each is told, mended, and makes way for the next."""
+    empty, models, factory = (tmp_path / name for name in ("empty", "models", "factory"))
+    empty.touch()
+    models.write_text("model_config_list { config { name: 'm' base_path: '/m' } }")
+    factory.write_text("# none")
+    flags = {
+        "use_alts_credentials": "true",
+        "model_base_path": "",
+        "model_config_file": "",
+        "batching_parameters_file": "/f",
+        "tensorflow_session_parallelism": "1",
+        "tensorflow_intra_op_parallelism": "1",
+        "tensorflow_inter_op_parallelism": "1",
+        "thread_pool_factory_config_file": str(factory),
+    }
+
+    def told() -> str:
+        return config_refusal(*(f"--{name}={value}" for name, value in flags.items()))
+
+    assert told() == ALTS
+    flags["use_alts_credentials"] = "false"
+    assert told().startswith("Both server_options.model_base_path and")
+    flags["model_config_file"] = str(empty)
+    assert told() == f"Invalid protobuf file: '{empty}': the file is empty"
+    flags["model_config_file"] = str(models)
+    assert told().startswith("server_options.batching_parameters_file is set without setting")
+    flags["batching_parameters_file"] = ""
+    assert told().endswith("You cannot configure all.")
+    flags["tensorflow_session_parallelism"] = "0"
+    assert told().startswith("Illegal setting neither ModelServerConfig::model_type")
+    models.write_text("model_config_list {}")
+    assert told() == "Supplied config's type_url could not be parsed: "
+    del flags["thread_pool_factory_config_file"]
+    assert config(*(f"--{name}={value}" for name, value in flags.items())).models == ()
+
+
+def any_of(url: str, value: str = "") -> str:
+    return f"thread_pool_factory_config {{ type_url: '{url}' value: '{value}' }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("# none", INVALID_ARGUMENT, "Supplied config's type_url could not be parsed: "),
+        (
+            any_of("Int32Value"),
+            INVALID_ARGUMENT,
+            "Supplied config's type_url could not be parsed: Int32Value",
+        ),
+        (
+            any_of("host/"),
+            INVALID_ARGUMENT,
+            "Supplied config's type_url could not be parsed: host/",
+        ),
+        (
+            any_of("host/no.Such"),
+            INTERNAL,
+            "Unable to find compiled-in proto descriptor of type no.Such",
+        ),
+        (
+            any_of("host/tensorflow.ConfigProto", "\\001"),
+            INVALID_ARGUMENT,
+            'Malformed content of Any: type_url: "host/tensorflow.ConfigProto"\nvalue: "\\001"\n',
+        ),
+        (
+            "thread_pool_factory_config { [h/google.protobuf.Int32Value] { value: 3 } }",
+            INVALID_ARGUMENT,
+            "Couldn't find factory for config proto message type google.protobuf.Int32Value\n"
+            "config=value: 3\n",
+        ),
+        (
+            "thread_pool_factory_config { [type.googleapis.com/no.Such] {} }",
+            INVALID_ARGUMENT,
+            "Invalid protobuf file: '{file}': Error parsing text-format "
+            "tensorflow.serving.ThreadPoolFactoryConfig: Type no.Such not found in descriptor pool",
+        ),
+    ],
+    ids=["nothing", "no-host", "no-type", "unknown", "malformed", "no-factory", "unknown-expanded"],
+)
+def test_thread_pool_factory_is_refused_as_upstream_does(
+    tmp_path: Path, text: str, code: int, message: str
+) -> None:
+    file = tmp_path / "factory.config"
+    file.write_text(text)
+    with pytest.raises(ServingError) as caught:
+        config(f"--thread_pool_factory_config_file={file}")
+    assert (caught.value.code, caught.value.message) == (code, message.replace("{file}", str(file)))
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_xla_is_off_unless_one_of_its_flags_is_set(device: str) -> None:
+    assert config().xla is False
+    assert config(f"--xla_{device}_compilation_enabled").xla is True
+
+
+def test_signatures_are_checked_only_when_asked_for() -> None:
+    assert config().check_method_names is False
+    assert config("--enable_signature_method_name_check").check_method_names is True

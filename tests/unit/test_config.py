@@ -15,6 +15,7 @@ from fastserve.config.server import (
     MAX_THREADS,
     GrpcConfig,
     LoadConfig,
+    PlatformConfig,
     RestConfig,
     ServerConfig,
     SessionConfig,
@@ -36,7 +37,7 @@ def server(**changes: Any) -> ServerConfig:
     ("make", "message"),
     [
         (lambda: model(name=""), "the model name is empty"),
-        (lambda: model(base_path="gs://b/m"), "base path gs://b/m of model m is a URI"),
+        (lambda: model(base_path="hdfs://b/m"), "base path hdfs://b/m of model m is a URI"),
         (
             lambda: model(base_path="m/1"),
             "Expected model m to have an absolute path or URI; got base_path()=m/1",
@@ -65,7 +66,7 @@ def server(**changes: Any) -> ServerConfig:
         (lambda: RestConfig(port=65536), "--rest_api_port is 65536;"),
         (lambda: RestConfig(max_body_bytes=0), "--rest_max_body_bytes is 0;"),
         (lambda: LoadConfig(max_retries=-1), "--max_num_load_retries is -1;"),
-        (lambda: LoadConfig(tags=("a", "")), "--saved_model_tags is 'a,'"),
+        (lambda: PlatformConfig(tags=("a", "")), "saved_model_tags is 'a,'; no tag may be empty"),
         (
             lambda: LoadConfig(num_load_threads=-1),
             "--num_load_threads is -1; it must be 0 (automatic) or at most 1024",
@@ -85,7 +86,6 @@ def server(**changes: Any) -> ServerConfig:
             "--tensorflow_session_parallelism is 2147483648",
         ),
         (lambda: SessionConfig(parallelism=1, intra_op=1, inter_op=1), "You cannot configure all."),
-        (lambda: ServerConfig(models=(model(), model())), "Illegal to list model m multiple times"),
         (
             lambda: server(grpc=GrpcConfig(port=5), rest=RestConfig(port=5)),
             "--port and --rest_api_port are both 5; they must differ",

@@ -10,6 +10,7 @@ from fastserve import protos
 
 # Files that neither package has, and their fields: message -> {name: number}.
 OWN_FILES = {
+    "fastserve/model_list.proto",
     "fastserve/request_capture.proto",
     "tensorflow/core/grappler/optimizers/inference/batch_op_rewriter.proto",
     "tensorflow/core/tfrt/graph_executor/config.proto",
@@ -24,6 +25,13 @@ OWN_FILES = {
 OWN_FIELDS = {
     "fastserve.CaptureRequest": {"model": 1, "limit": 2},
     "fastserve.CapturedRequest": {"predict_request": 1},
+    "fastserve.ListedModel": {
+        "name": 1,
+        "version_labels": 2,
+        "model_version_status": 3,
+        "status": 4,
+    },
+    "fastserve.ModelList": {"models": 1},
     "tensorflow.serving.MonitoringConfig": {"prometheus_config": 1},
     "tensorflow.serving.PrometheusConfig": {"enable": 1, "path": 2},
     "tensorflow.serving.SSLConfig": {
@@ -224,6 +232,7 @@ def test_messages_and_enums_are_found_by_their_bare_names() -> None:
         "SignatureDefMap": "tensorflow.serving.SignatureDefMap",
         "FileSystemStoragePathSourceConfig": "tensorflow.serving.FileSystemStoragePathSourceConfig",
         "ConfigProto": "tensorflow.ConfigProto",
+        "SavedModel": "tensorflow.SavedModel",
         "Example": "tensorflow.Example",
         "RemoteOpRemapConfig": "tensorflow.serving.tools.RemoteOpRemapConfig",
     }

@@ -30,7 +30,7 @@ def serve(stack: ExitStack, behavior: Any, compression: grpc.Compression | None 
     options.grpc_addresses = ["127.0.0.1:0"]
     options.max_message_bytes = 10_000
     native = _native.Server(options)
-    rpc_server = RpcServer(native, 2, compression)
+    rpc_server = RpcServer(native, 2, compression=compression)
     stack.callback(rpc_server.stop)
     stack.callback(native.shutdown, 0)
     method = grpc.unary_stream_rpc_method_handler(behavior)

@@ -11,6 +11,7 @@
 #include "base/byte_buffer.h"
 #include "base/byte_chain.h"
 #include "base/status.h"
+#include "metrics/request_record.h"
 #include "transport/grpc/compression.h"
 
 namespace fastserve {
@@ -59,6 +60,13 @@ class Call {
   virtual size_t buffered_bytes() const = 0;
   // Gives flow-control credit for a request message of `bytes` that the handler has consumed.
   virtual void MessageConsumed(size_t bytes) = 0;
+
+  // What is counted of a native unary call. Its handler notes there what is asked for, before it
+  // answers or hands the call to another thread; the call itself notes the rest.
+  RequestRecord& record() { return record_; }
+
+ private:
+  RequestRecord record_;
 };
 using CallPtr = std::shared_ptr<Call>;
 

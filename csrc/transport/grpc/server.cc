@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "transport/grpc/connection_gate.h"
@@ -18,6 +19,11 @@ class GrpcServer::Impl {
 
   MethodTable& methods() { return methods_; }
   const std::vector<int>& ports() const { return ports_; }
+  size_t connections() const {
+    return std::accumulate(
+        threads_.begin(), threads_.end(), size_t{0},
+        [](size_t sum, const auto& thread) { return sum + thread->connections(); });
+  }
   void SetTls(std::shared_ptr<const TlsContext> tls);
 
   Status Start();
@@ -75,9 +81,7 @@ Status GrpcServer::Impl::StartThreads() {
 }
 
 void GrpcServer::Impl::Accept(UniqueFd fd, const SocketAddress& peer) {
-  size_t open = 0;
-  for (const auto& thread : threads_) open += thread->connections();
-  if (open >= options_.max_connections) return;  // which closes it
+  if (connections() >= options_.max_connections) return;  // which closes it
   const auto fewest = std::min_element(
       threads_.begin(), threads_.end(),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
@@ -130,6 +134,8 @@ void GrpcServer::SetFallback(FallbackHandler handler) {
 void GrpcServer::SetTls(std::shared_ptr<const TlsContext> tls) { impl_->SetTls(std::move(tls)); }
 
 Status GrpcServer::Start() { return impl_->Start(); }
+
+size_t GrpcServer::connections() const { return impl_->connections(); }
 
 std::vector<int> GrpcServer::ports() const { return impl_->ports(); }
 

@@ -84,6 +84,9 @@ class GrpcServer {
   // Bound TCP ports in the order of the addresses; 0 for a unix address.
   std::vector<int> ports() const;
 
+  // Connections that are open. Any thread, after Start().
+  size_t connections() const;
+
   // Stops accepting, sends GOAWAY, lets calls in flight finish for up to `grace`, then closes what
   // is left (calls still running are done()) and joins the threads. True if nothing was cut off.
   bool Shutdown(std::chrono::milliseconds grace);

@@ -71,9 +71,15 @@ void ServerCall::OnLoop(Apply apply) {
   }
 }
 
+bool ServerCall::Decide(StatusCode code, size_t answer_bytes) {
+  if (ended_.exchange(true)) return false;
+  record().End(code, answer_bytes);
+  return true;
+}
+
 void ServerCall::Reply(ByteChain message) {
   if (Status status = CheckSize(message.size()); !status.ok()) return Finish(std::move(status), {});
-  if (ended_.exchange(true)) return;
+  if (!Decide(StatusCode::kOk, message.size())) return;
   OnLoop([framed = Frame(std::move(message), true)](ServerCall& self) mutable {
     self.ApplyMessage(std::move(framed));
     self.ApplyEnd({}, {});
@@ -81,14 +87,14 @@ void ServerCall::Reply(ByteChain message) {
 }
 
 void ServerCall::Finish(Status status, Metadata trailing) {
-  if (ended_.exchange(true)) return;
+  if (!Decide(status.code())) return;
   OnLoop([status = std::move(status), trailing = std::move(trailing)](ServerCall& self) mutable {
     self.ApplyEnd(std::move(status), std::move(trailing));
   });
 }
 
 void ServerCall::End(Status status, Metadata trailing) {
-  if (!ended_.exchange(true)) ApplyEnd(std::move(status), std::move(trailing));
+  if (Decide(status.code())) ApplyEnd(std::move(status), std::move(trailing));
 }
 
 void ServerCall::SendInitialMetadata(Metadata metadata) {
@@ -150,14 +156,20 @@ void ServerCall::OnHeader(ByteView name, ByteView value) {
   } else if (name == "grpc-accept-encoding") {
     // A handler in C++ asks for nothing that the options do not.
     if (method_ == nullptr || compression_ != Compression::kIdentity) accepted_ = value;
-  } else if (method_ == nullptr && IsCustomKey(name)) {
-    TakeMetadata(name, value);
+  } else if (method_ == nullptr) {
+    if (IsCustomKey(name)) TakeMetadata(name, value);
+  } else if (name == "traceparent") {
+    record().TraceContext(value);
   }
 }
 
 void ServerCall::TakePath(ByteView path) {
   method_ = session_->methods().Find(path);
-  if (method_ == nullptr) path_ = path;
+  if (method_ == nullptr) {
+    path_ = path;
+  } else {
+    record().Start(Protocol::kGrpc, origin_->peer);
+  }
 }
 
 void ServerCall::TakeTimeout(ByteView text) {
@@ -248,6 +260,7 @@ void ServerCall::OnEnd() {
   } else if (!request_) {
     End(Status::Internal("a unary request has no message"));
   } else {
+    record().Received(request_.size());
     Run();
   }
 }
@@ -400,7 +413,7 @@ void ServerCall::OnClose(uint32_t /*error_code*/) {
 
 void ServerCall::Detach() {
   CountAnswered();
-  ended_.store(true, std::memory_order_release);
+  Decide(StatusCode::kCancelled);
   session_->OnBytesDropped(output().size());
   session_ = nullptr;
   DropRequest();

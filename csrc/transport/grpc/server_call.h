@@ -89,6 +89,8 @@ class ServerCall final : public Call,
   Framed Frame(ByteChain message, bool compress);
   Compression AgreedCompression() const;
   Status CheckSize(size_t bytes) const;
+  // Takes it upon the caller to end the call, with this outcome; false when that is done already.
+  bool Decide(StatusCode code, size_t answer_bytes = 0);
   // Decides the outcome, from the loop's thread, unless that is done.
   void End(Status status, Metadata trailing = {});
 

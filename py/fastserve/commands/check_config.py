@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from fastserve.commands.outcome import report_failure
 from fastserve.config.model_config_file import models_from_proto, read_model_config_file
-from fastserve.config.models import AllPolicy, ModelConfig, SpecificPolicy, Transitions
-from fastserve.errors import ServingError
+from fastserve.config.models import (
+    TENSORFLOW_PLATFORM,
+    AllPolicy,
+    ModelConfig,
+    SpecificPolicy,
+    Transitions,
+)
+from fastserve.config.platform_config_file import read_platform_config_file
+from fastserve.config.server import WarmupConfig
 from fastserve.sources.versions import find_versions, is_complete, list_names, select_versions
-
-_REFUSED = 1
 
 
 def run(arguments: Sequence[str]) -> int:
     """Prints what would be served and returns 0; 1 for a file that would be refused."""
     options = _parser().parse_args(arguments)
-    try:
-        models = models_from_proto(
-            read_model_config_file(options.file),
-            transitions=Transitions(),
-            allow_unavailable_labels=options.allow_version_labels_for_unavailable_models,
-        )
-    except ServingError as error:
-        print(f"fastserve check-config: {error}", file=sys.stderr)
-        return _REFUSED
+    return report_failure("check-config", lambda: _check(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    models = models_from_proto(
+        read_model_config_file(options.file),
+        transitions=Transitions(),
+        platforms=_platforms(options.platform_config_file),
+        allow_unavailable_labels=options.allow_version_labels_for_unavailable_models,
+    )
     for model in models:
         print("\n".join(_described(model)))
     print(f"{options.file}: {len(models)} models, nothing that a server would refuse")
@@ -44,11 +50,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="as the server's flag",
     )
+    parser.add_argument(
+        "--platform_config_file", default="", metavar="PATH", help="as the server's flag"
+    )
     return parser
+
+
+def _platforms(path: str) -> Collection[str]:
+    """Returns the names of the server's platforms."""
+    if not path:
+        return (TENSORFLOW_PLATFORM,)
+    return read_platform_config_file(path, gpu_memory_growth=False, warmup=WarmupConfig())
 
 
 def _described(model: ModelConfig) -> list[str]:
     lines = [f"{model.name}: {_policy(model)} under {model.base_path}"]
+    if model.is_remote:
+        return [*lines, "  versions are looked for by a server only"]
     try:
         names = list_names(model.base_path)
     except OSError as error:

@@ -10,28 +10,26 @@ from pathlib import Path
 import grpc
 
 from fastserve import protos
-from fastserve.errors import ServingError
+from fastserve.commands.outcome import CommandError, report_failure
 from fastserve.servables.warmup import MAX_RECORDS, requests_path, write_warmup_file
 
 _METHOD = "/fastserve.RequestCapture/CapturePredict"
-
-_FAILED = 1
 
 
 def run(arguments: Sequence[str]) -> int:
     """Records requests into a file and returns the exit status."""
     options = _parser().parse_args(arguments)
+    return report_failure("warmup record", lambda: _record(options))
+
+
+def _record(options: argparse.Namespace) -> int:
     output = Path(options.output)
     path = requests_path(output) if output.is_dir() else output
     print(f"waiting for requests to {options.model} on {options.server}", file=sys.stderr)
     try:
         count = write_warmup_file(path, _captured(options))
     except grpc.RpcError as error:
-        print(f"fastserve warmup record: {_reason(error, options.server)}", file=sys.stderr)
-        return _FAILED
-    except (ServingError, OSError) as error:
-        print(f"fastserve warmup record: {error}", file=sys.stderr)
-        return _FAILED
+        raise CommandError(_reason(error, options.server)) from None
     print(f"{path}: {count} requests")
     return 0
 

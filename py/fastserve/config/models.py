@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from fastserve.config.request_log import RequestLogConfig
 from fastserve.errors import ConfigError
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+TENSORFLOW_PLATFORM = "tensorflow"
+"""The platform of a model that flags name, and the only one without a platform config file."""
+
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_REMOTE_SCHEMES = ("s3", "gs", "oss", "http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,25 +96,35 @@ class ModelConfig:
 
     name: str
     base_path: str
-    """Absolute path of the directory that holds one directory a version."""
+    """Absolute path, or URI, of what holds one directory a version."""
+    platform: str = TENSORFLOW_PLATFORM
+    """Which of the server's PlatformConfigs it is loaded by."""
     version_policy: VersionPolicy = field(default_factory=LatestPolicy)
     version_labels: Mapping[str, int] = field(default_factory=dict)
     """Label -> version."""
     transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
+    request_log: RequestLogConfig | None = None
+    """Which requests are written down; None: none."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigError("the model name is empty; no request could name the model")
-        if _URI.match(self.base_path):
+        uri = _URI.match(self.base_path)
+        if uri and uri[1] not in _REMOTE_SCHEMES:
             raise ConfigError(
-                f"base path {self.base_path} of model {self.name} is a URI; only paths of the "
-                "local file system can be read, so mount or copy the model there"
+                f"base path {self.base_path} of model {self.name} is a URI of a kind that cannot "
+                f"be read; it may be one of {', '.join(_REMOTE_SCHEMES)}, or a path"
             )
-        if not self.base_path.startswith("/"):
+        if not uri and not self.base_path.startswith("/"):
             raise ConfigError(
                 f"Expected model {self.name} to have an absolute path or URI; "
                 f"got base_path()={self.base_path}"
             )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the base path is a URI, whose versions are staged before they are loaded."""
+        return _URI.match(self.base_path) is not None
 
 
 def check_unique(names: Iterable[str]) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from fastserve.config.models import ModelConfig, Transitions, check_unique
+from fastserve.config.batching import BatchingConfig
+from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
+from fastserve.config.observe import ObserveConfig
 from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError
+
+_LOGGER = logging.getLogger(__name__)
 
 ANY_PORT = -1
 """Let the kernel choose a free port."""
@@ -108,12 +115,14 @@ class LoadConfig:
 
     poll_wait_s: int = 1
     """Between two looks at the base paths; 0: look once; negative: never look."""
+    remote_poll_wait_s: int = 60
+    """Between two looks at base paths that are URIs; 0 or less: look once."""
+    remote_directory: str = ""
+    """Where their versions are staged; empty: in the user's cache."""
     max_retries: int = 5
     """Further attempts at a version that failed to load."""
     retry_interval_s: float = 60.0
     """Between two attempts; negative: none."""
-    tags: tuple[str, ...] = ("serve",)
-    """The MetaGraph's tag set, to be met exactly."""
     num_load_threads: int = 0
     """Loads at the same time; 0: automatic."""
     num_unload_threads: int = 0
@@ -128,16 +137,11 @@ class LoadConfig:
         _check_threads("num_unload_threads", self.num_unload_threads)
         if self.max_retries < 0:
             raise ConfigError(f"--max_num_load_retries is {self.max_retries}; it must be 0 or more")
-        if not all(self.tags):
-            raise ConfigError(
-                f"--saved_model_tags is {','.join(self.tags)!r}; it must be tags joined by commas, "
-                "as serve or serve,gpu"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
-    """Threads and memory inside TensorFlow; 0 leaves a number to TensorFlow."""
+    """What the flags say of sessions; 0 leaves a number to TensorFlow."""
 
     parallelism: int = 0
     """Inter- and intra-op threads in one; not used where one of the other two is set."""
@@ -147,6 +151,8 @@ class SessionConfig:
     """Of each GPU's memory; above 1 is more than there is, paged from the host's."""
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed, not all at the start."""
+    mixed_precision: str = ""
+    """See set_mixed_precision()."""
     base: bytes = b""
     """A serialized tensorflow.ConfigProto with everything that has no setting here."""
 
@@ -194,7 +200,36 @@ class SessionConfig:
         message.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
         if self.gpu_memory_growth:
             message.gpu_options.allow_growth = True
+        set_mixed_precision(message, self.mixed_precision)
         return bytes(message.SerializeToString())
+
+
+def set_mixed_precision(config_proto: Any, mode: str) -> None:
+    """Has a tensorflow.ConfigProto compute in lower precision where that keeps the accuracy.
+
+    `mode`: bfloat16, by oneDNN; "": as it is; anything else too, with a warning
+    (servables/tensorflow/saved_model_bundle_factory.cc).
+    """
+    if mode == "bfloat16":
+        rewriter = config_proto.graph_options.rewrite_options
+        rewriter.auto_mixed_precision_onednn_bfloat16 = rewriter.ON
+    elif mode:
+        _LOGGER.warning("%s auto mixed precision is not supported. Valid option: bfloat16", mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteConfig:
+    """TensorFlow Lite models."""
+
+    preferred: bool = False
+    """A version with a model.tflite is served by that."""
+    pools: int = 0
+    """Interpreters of each version: so many runs go on at once. 0: as many as there are CPUs."""
+    interpreters_per_pool: int = 1
+    """Above 1: requests are batched, the more of them the smaller the batches."""
+
+    def __post_init__(self) -> None:
+        _check_threads("num_tflite_pools", self.pools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +242,8 @@ class WarmupConfig:
     """How often each request is run."""
     synthetic: bool = False
     """Make requests up for a version that brings none."""
+    check_method_names: bool = False
+    """As ServerConfig's: warm-up is answered as a client is."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
@@ -214,13 +251,40 @@ class WarmupConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformConfig:
+    """How the models of one platform are loaded.
+
+    It is what a tensorflow.serving.SessionBundleConfig says; the flags say it of the platform
+    "tensorflow", a --platform_config_file of each of its platforms.
+    """
+
+    tags: tuple[str, ...] = ("serve",)
+    """The MetaGraph's tag set, to be met exactly."""
+    config_proto: bytes = field(default_factory=lambda: SessionConfig().config_proto())
+    """A serialized tensorflow.ConfigProto."""
+    warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    batching: BatchingConfig | None = None
+    """None: each request is run on its own."""
+    lite: LiteConfig = field(default_factory=LiteConfig)
+
+    def __post_init__(self) -> None:
+        if not all(self.tags):
+            raise ConfigError(
+                f"saved_model_tags is {','.join(self.tags)!r}; no tag may be empty, as in serve or "
+                "serve,gpu"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Everything that a server is started with."""
 
     models: tuple[ModelConfig, ...] = ()
-    """Not used with a `model_config_file`."""
+    """To begin with."""
     model_config_file: str = ""
-    """A tensorflow.serving.ModelServerConfig in text format, read at start and to reload."""
+    """A tensorflow.serving.ModelServerConfig in text format, to be read again to reload."""
+    model_config: Any = None
+    """What that file held, where there is one, when `models` were read from it."""
     config_file_poll_wait_s: int = 0
     """Between two looks at that file; 0 or less: look once."""
     allow_unavailable_labels: bool = False
@@ -232,25 +296,31 @@ class ServerConfig:
     grpc: GrpcConfig = field(default_factory=GrpcConfig)
     rest: RestConfig = field(default_factory=RestConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
-    session: SessionConfig = field(default_factory=SessionConfig)
-    warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    platforms: Mapping[str, PlatformConfig] = field(
+        default_factory=lambda: {TENSORFLOW_PLATFORM: PlatformConfig()}
+    )
+    """By name, which models give as their platform."""
+    xla: bool = False
+    """Let XLA compile what models mark for it; their requests fail otherwise."""
     custom_op_libraries: tuple[str, ...] = ()
     """Absolute paths of shared libraries, loaded before any model."""
     request_capture: bool = False
     """Whoever reaches the gRPC port may record requests."""
     outputs_as_tensor_content: bool = False
     """Predict over gRPC answers with `tensor_content` instead of typed fields."""
+    check_method_names: bool = False
+    """Refuse requests for a signature whose method_name is not that of the request."""
     io_threads: int = 0
     """0: as many as there are CPUs for this process."""
     worker_threads: int = 0
     """0: as many as there are CPUs for this process."""
     shutdown_grace_s: float = 10.0
     """How long requests in flight may take after a signal to stop."""
+    observe: ObserveConfig = field(default_factory=ObserveConfig)
     port_file: str = ""
     """Where to write the bound ports once ready; "": nowhere."""
 
     def __post_init__(self) -> None:
-        check_unique(model.name for model in self.models)
         if self.grpc.port > 0 and self.grpc.port == self.rest.port:
             raise ConfigError(
                 f"--port and --rest_api_port are both {self.grpc.port}; they must differ"

@@ -6,6 +6,7 @@ import os
 import ssl
 from dataclasses import dataclass, field
 
+from fastserve import protos
 from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import ConfigError
 
@@ -64,8 +65,6 @@ def read_tls_config(flag: str, path: str) -> TlsConfig:
     Raises ServingError: NOT_FOUND where there is no file, INVALID_ARGUMENT that names the file and
     what is wrong in it.
     """
-    from fastserve import protos
-
     message = read_text_proto(path, protos.SSLConfig)
     for name in ("server_key", "server_cert"):
         if not getattr(message, name):

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, cast
 import httptools
 
 from fastserve.gateway.replies import Reply, error_body, html_reply, render_head
+from fastserve.observe.access_log import AccessLog
 
 _MAX_PIPELINED = 64
 """A client that sends more requests ahead waits until its earlier ones are answered."""
@@ -36,6 +37,8 @@ class Request:
     verb: str = ""
     target: bytes = b""
     origin: str = ""
+    accept: bytes = b""
+    """Values of that header, joined by commas."""
     gzip: bool = False
     expects_continue: bool = False
     keep_alive: bool = True
@@ -44,6 +47,9 @@ class Request:
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
     head_size: int = 0
+    begun: float = 0.0
+    """By time.monotonic()."""
+    traceparent: str = ""
 
 
 class Handler(Protocol):
@@ -53,6 +59,8 @@ class Handler(Protocol):
     draining: bool
     cors: bool
     """Whether pages of any origin may read the replies."""
+
+    access_log: AccessLog | None
 
     def handle(self, request: Request, done: Done) -> None:
         """Has the request answered through `done`, at once or later."""
@@ -78,6 +86,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._request = Request()
         self._waiting: deque[Request | Reply] = deque()
+        self.receiving = False
+        """A request has begun to come, and is not whole yet."""
         self._answering = False
         self._advancing = False
         self._deaf = False
@@ -129,7 +139,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._request = Request()
+        self.receiving = not self._deaf
+        self._request = Request(begun=time.monotonic())
 
     def on_url(self, url: bytes) -> None:
         """The request target, maybe in pieces."""
@@ -137,15 +148,19 @@ class HttpConnection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Only four headers matter."""
+        """Few headers matter."""
         self._count_head(len(name) + len(value))
         key = name.lower()
         if key == b"content-encoding":
             self._request.gzip = b"gzip" in value
         elif key == b"origin":
             self._request.origin = value.decode("latin-1")
+        elif key == b"accept":
+            self._request.accept += b"," + value
         elif key == b"expect":
             self._request.expects_continue = value.lower() == b"100-continue"
+        elif key == b"traceparent":
+            self._request.traceparent = value.decode("latin-1")
         elif key == b"content-length" and value.isdigit():
             self._check_size(int(value[:19]))
 
@@ -169,6 +184,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self.receiving = False
         if self._deaf:
             return
         request = self._request
@@ -208,6 +224,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer_to(self, request: Request) -> Done:
         def done(reply: Reply) -> None:
+            if self._handler.access_log is not None:
+                self._log(self._handler.access_log, request, reply)
             if not request.keep_alive or self._handler.draining:
                 self._write(reply, b"Connection: close\r\n")
             elif request.is_http_1_0:
@@ -216,6 +234,19 @@ class HttpConnection(asyncio.Protocol):
                 self._write(reply, b"")
 
         return done
+
+    def _log(self, access_log: AccessLog, request: Request, reply: Reply) -> None:
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        access_log.record(
+            "rest",
+            f"{request.verb} {request.target.decode('latin-1')}",
+            str(reply.status),
+            time.monotonic() - request.begun,
+            peer=f"{name[0]}:{name[1]}" if name else "",
+            traceparent=request.traceparent,
+            bytes_in=len(request.body),
+            bytes_out=len(reply.body),
+        )
 
     def _write(self, reply: Reply, connection: bytes) -> None:
         """Writes an answer with that header line of the name."""
@@ -259,6 +290,7 @@ class HttpConnection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
+        self.receiving = False
         self._request.chunks = []
         self._waiting.append(reply)
         self._advance()

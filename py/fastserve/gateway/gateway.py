@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import itertools
 import os
 import socket
 import ssl
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from fastserve import protos
+from fastserve import _native, protos
 from fastserve.config.server import RestConfig
 from fastserve.errors import (
     DEADLINE_EXCEEDED,
@@ -21,11 +23,16 @@ from fastserve.errors import (
     ConfigError,
     ServingError,
 )
+from fastserve.gateway.accept import admits_json
 from fastserve.gateway.connection import Done, HttpConnection, Request
-from fastserve.gateway.replies import Reply, error_body, error_reply, http_status
-from fastserve.gateway.routes import Method, Route, find_route
+from fastserve.gateway.pages import Page
+from fastserve.gateway.replies import HTML, Reply, error_body, error_reply, http_status
+from fastserve.gateway.routes import MISSING_NAME, Method, Route, find_route
+from fastserve.observe.access_log import AccessLog
 from fastserve.services.backend import ModelBackend
-from fastserve.services.json_format import metadata_json, status_json
+from fastserve.services.example_request import example_request
+from fastserve.services.json_format import metadata_json, status_json, to_json
+from fastserve.services.model_list import model_list
 from fastserve.services.model_service import model_status
 from fastserve.services.prediction_service import SIGNATURE_DEF, model_metadata
 
@@ -42,6 +49,12 @@ _DRAIN_POLL_S = 0.01
 
 _HANDSHAKE_S = 10.0
 """How long a client may take for the handshake of TLS."""
+
+_DESCRIBING = frozenset((Method.STATUS, Method.METADATA, Method.EXAMPLE, Method.LIST))
+"""What is answered without the native side."""
+
+_LEFT_OPEN_S = 0.5
+"""Without traffic, while draining."""
 
 T = TypeVar("T")
 
@@ -76,8 +89,15 @@ class Gateway:
     """
 
     def __init__(
-        self, predictor: JsonPredictor, backend: ModelBackend, *, config: RestConfig
+        self,
+        predictor: JsonPredictor,
+        backend: ModelBackend,
+        *,
+        config: RestConfig,
+        pages: Mapping[str, Page],
+        access_log: AccessLog | None = None,
     ) -> None:
+        """`pages` are by path, and hide no path of the API."""
         self.max_body_bytes = config.max_body_bytes
         self.draining = False
         self.cors = config.cors
@@ -85,6 +105,8 @@ class Gateway:
         self._timeout_s = config.timeout_s
         self._predictor = predictor
         self._backend = backend
+        self._pages = pages
+        self.access_log = access_log
         self._connections: set[HttpConnection] = set()
         self._tokens = itertools.count(1)
         self._pending: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
@@ -105,6 +127,11 @@ class Gateway:
         self._sweep()
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._connections)
 
     def use_tls(self, context: ssl.SSLContext) -> None:
         """Lets new connections speak TLS; those that are open stay as they are."""
@@ -131,15 +158,22 @@ class Gateway:
             self._listener = anew
 
     async def drain(self, grace_s: float) -> None:
-        """Stops listening and waits up to `grace_s` for the requests in flight."""
+        """Stops listening and waits up to `grace_s` for the requests in flight.
+
+        Answers from now on tell the client to close. A connection that has just been in use is left
+        open for a moment: its client may have sent the next request already.
+        """
         self.draining = True
         if self._listener is not None:
             self._listener.close()
         loop = asyncio.get_running_loop()
-        end = loop.time() + grace_s
-        while self._connections and loop.time() < end:
-            for connection in [c for c in self._connections if not c.busy]:
-                connection.close()
+        begun = loop.time()
+        while self._connections and loop.time() < begun + grace_s:
+            used_after = loop.time() - _LEFT_OPEN_S
+            idle = [c for c in self._connections if not c.busy and not c.receiving]
+            for connection in idle:
+                if connection.last_active < used_after:
+                    connection.close()
             await asyncio.sleep(_DRAIN_POLL_S)
 
     # Handler of the connections
@@ -156,11 +190,13 @@ class Gateway:
         """Has a request answered, at once or later."""
         route = find_route(request.verb, request.target.decode("latin-1"), request.origin)
         if isinstance(route, Reply):
-            done(route)
+            self._answer_beside_api(request, route, done)
         elif not route.is_text:
-            done(error_reply(_unknown_model(route)))
-        elif route.method in (Method.STATUS, Method.METADATA):
-            self._beside(functools.partial(self._describe, route), done)
+            _counted(route.model, done)(error_reply(_unknown_model(route)))
+        elif route.method is Method.LIST and not admits_json(request.accept):
+            _counted(route.model, done)(MISSING_NAME)  # As upstream, which has no list, says.
+        elif route.method in _DESCRIBING:
+            self._beside(functools.partial(self._describe, route), _counted(route.model, done))
         elif not request.gzip:
             self._predict(route, request.body, done)
         elif len(request.body) <= _INLINE_PACKED_BYTES:
@@ -170,6 +206,21 @@ class Gateway:
                 functools.partial(_unpacked, request.body),
                 lambda body: self._predict(route, body, done),
             )
+
+    def _answer_beside_api(self, request: Request, refusal: Reply, done: Done) -> None:
+        """Answers with a page, where there is one, or with the refusal."""
+        path, mark, query = request.target.decode("latin-1").partition("?")
+        page = self._pages.get(path)
+        if page is None or refusal.status == 501:  # A verb that is not known.
+            is_of_api = refusal.content_type != HTML
+            (_counted(refusal.model, done) if is_of_api else done)(refusal)
+            return
+
+        def show(reply: Reply) -> None:
+            bare = request.verb == "HEAD"
+            done(dataclasses.replace(reply, body=b"", bare=True) if bare else reply)
+
+        self._beside(functools.partial(page, path, mark + query), show)
 
     # Predictions
 
@@ -218,19 +269,26 @@ class Gateway:
         future.add_done_callback(lambda finished: then(finished.result()))
 
     def _describe(self, route: Route) -> Reply:
-        """Returns status or metadata of a model."""
+        """Returns what is told of models without running one."""
         try:
-            if route.method is Method.METADATA:
-                request = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
-                _fill_spec(request.model_spec, route)
-                text = metadata_json(model_metadata(self._backend, request))
-            else:
-                status = protos.GetModelStatusRequest()
-                _fill_spec(status.model_spec, route)
-                text = status_json(model_status(self._backend, status))
+            return Reply(200, self._description(route).encode())
         except ServingError as error:
             return error_reply(error)
-        return Reply(200, text.encode())
+
+    def _description(self, route: Route) -> str:
+        if route.method is Method.LIST:
+            return to_json(model_list(self._backend))
+        if route.method is Method.EXAMPLE:
+            return example_request(
+                self._backend, route.model, route.version, route.label, route.signature
+            )
+        if route.method is Method.METADATA:
+            request = protos.GetModelMetadataRequest(metadata_field=[SIGNATURE_DEF])
+            _fill_spec(request.model_spec, route)
+            return metadata_json(model_metadata(self._backend, request))
+        status = protos.GetModelStatusRequest()
+        _fill_spec(status.model_spec, route)
+        return status_json(model_status(self._backend, status))
 
     def _sweep(self) -> None:
         """Closes connections that have been idle for long."""
@@ -240,6 +298,18 @@ class Gateway:
             if connection.last_active < oldest:
                 connection.close()
         loop.call_later(_SWEEP_S, self._sweep)
+
+
+def _counted(model: str, done: Done) -> Done:
+    """Returns `done`, but counting the request, which the native side does not see."""
+    begun = time.monotonic()
+
+    def count(reply: Reply) -> None:
+        seconds = time.monotonic() - begun
+        _native.record_rest(model.encode(errors="surrogateescape"), reply.code, seconds)
+        done(reply)
+
+    return count
 
 
 def _unknown_model(route: Route) -> ServingError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastserve.errors import ServingError
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html"
+TEXT: Final = b"text/plain"
+METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 DEFAULT_TYPE: Final = b"text/html; charset=ISO-8859-1"
 """What the HTTP library of TensorFlow Serving says of a reply that states no type."""
 
@@ -58,6 +60,11 @@ class Reply:
     """Neither a body nor its length: an answer to HEAD."""
     close: bool = False
     """The connection ends with it."""
+    # What is counted; the client sees nothing of it.
+    code: int = field(default=0, compare=False)
+    """The canonical code that `status` stands for."""
+    model: str = field(default="", compare=False)
+    """Of a request that was refused: the model that its path names."""
 
 
 def http_status(code: int) -> int:
@@ -76,7 +83,7 @@ def error_body(message: str) -> bytes:
 
 def error_reply(error: ServingError) -> Reply:
     """Returns the reply that tells of an error."""
-    return Reply(http_status(error.code), error_body(error.message))
+    return Reply(http_status(error.code), error_body(error.message), code=error.code)
 
 
 @functools.cache
@@ -98,10 +105,13 @@ _CORS: Final = (
 )
 
 
+_OF_API: Final = (JSON, DEFAULT_TYPE)
+
+
 @functools.cache
 def _head(status: int, content_type: bytes, close: bool, cors: bool) -> bytes:
     line = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (status, _REASONS[status], content_type)
-    if cors and content_type != HTML:  # Pages of HTML come from below the API.
+    if cors and content_type in _OF_API:
         line += _CORS
     return line + b"Connection: close\r\n" if close else line
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fastserve.config.models import ModelConfig, TransitionPolicy
+from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, TransitionPolicy
 from fastserve.config.server import LoadConfig
-from fastserve.errors import CANCELLED, FAILED_PRECONDITION, INTERNAL, NOT_FOUND, ServingError
+from fastserve.errors import (
+    CANCELLED,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    NOT_FOUND,
+    ServingError,
+    code_name,
+)
 from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
 from fastserve.manager.scheduling import Scheduler
+from fastserve.observe import instruments
 from fastserve.routing.table import RoutingTable
 from fastserve.servables.loader import LoadedServable, Loader
-from fastserve.services.backend import ServableInfo, VersionState, VersionStatus
+from fastserve.services.backend import ModelInfo, ServableInfo, VersionState, VersionStatus
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,6 +109,7 @@ class _Model:
     unseen: bool = False
     """Named by the configuration, but the source has not told yet what there is."""
     transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
+    platform: str = TENSORFLOW_PLATFORM
     aspired: Mapping[int, str] = field(default_factory=dict)
     """Version -> path, as last wanted."""
     source_error: ServingError | None = None
@@ -113,6 +123,26 @@ class _Model:
             for number, version in self.versions.items()
             if version.state is VersionState.AVAILABLE and version.servable is not None
         }
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is not configured any more and nothing of it is left but history."""
+        return not self.configured and all(version.ended for version in self.versions.values())
+
+    def lack_of_versions(self) -> ServingError:
+        """Returns the error of a model that has no version."""
+        return self.source_error or ServingError(
+            NOT_FOUND, f"No versions of servable {self.name} found under base path"
+        )
+
+    def info(self, labels: Mapping[str, int]) -> ModelInfo:
+        lacking = self.configured and not self.unseen and not self.versions
+        return ModelInfo(
+            name=self.name,
+            labels=labels,
+            versions=[version.status() for version in self.versions.values()],
+            error=self.lack_of_versions() if lacking else self.source_error,
+        )
 
     def pending(self) -> dict[int, str] | None:
         """Returns the versions on their way; None where there is nothing to wait for."""
@@ -142,14 +172,17 @@ class ModelManager:
 
     def __init__(
         self,
-        loader: Loader,
+        loaders: Mapping[str, Loader],
         publish: Callable[[RoutingTable], None],
         *,
         config: LoadConfig,
         scheduler: Scheduler,
     ) -> None:
-        """`publish` makes a table the one in force; it is called with the manager's lock held."""
-        self._loader = loader
+        """`loaders`: by the platform of the models that they load.
+
+        `publish` makes a table the one in force; it is called with the manager's lock held.
+        """
+        self._loaders = loaders
         self._publish = publish
         self._config = config
         self._scheduler = scheduler
@@ -181,6 +214,11 @@ class ModelManager:
                             " which is not currently available for inference",
                         )
 
+    def platforms(self) -> Mapping[str, str]:
+        """Returns the platform of each model that the configuration in force names."""
+        with self._lock:
+            return {name: m.platform for name, m in self._models.items() if m.configured}
+
     def configure(self, models: Iterable[ModelConfig]) -> Sequence[str]:
         """Takes in a whole new configuration; returns the models that were not in the last one.
 
@@ -194,6 +232,7 @@ class ModelManager:
                 model.unseen = model.unseen or not model.configured
                 model.configured = True
                 model.transition = config.transition
+                model.platform = config.platform
             for name in self._models.keys() - configs.keys():
                 self._models[name].configured = self._models[name].unseen = False
             self._labels = {
@@ -258,6 +297,15 @@ class ModelManager:
 
     # What there is: the ModelBackend.
 
+    def models(self) -> Sequence[ModelInfo]:
+        """Returns all models but those that are gone."""
+        with self._lock:
+            return [
+                model.info(self._labels.get(name, {}))
+                for name, model in sorted(self._models.items())
+                if not model.gone
+            ]
+
     def model_version_states(self, name: str) -> Sequence[VersionStatus]:
         """Returns the versions of a model that are known; empty for an unknown model."""
         with self._lock:
@@ -271,7 +319,12 @@ class ModelManager:
                 name=found.name,
                 version=found.version,
                 signature_def_map=found.signature_def_map,
+                path=self._models[name].versions[found.version].path,
             )
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Returns, for every configured model, whether it has a version that serves."""
+        return self._table.readiness()
 
     def wait_until_settled(self, names: Iterable[str]) -> Sequence[NotAvailable] | None:
         """Waits until each model has a version that serves, or its highest one has failed.
@@ -303,10 +356,7 @@ class ModelManager:
         if decided is None and versions:
             return None
         if decided is None:
-            error = model.source_error or ServingError(
-                NOT_FOUND, f"No versions of servable {model.name} found under base path"
-            )
-            return NotAvailable(model.name, None, error)
+            return NotAvailable(model.name, None, model.lack_of_versions())
         if decided.state is VersionState.AVAILABLE:
             return True
         error = ServingError(decided.error_code, decided.error_message)
@@ -319,11 +369,7 @@ class ModelManager:
         return self._models.get(name) or _Model(name)
 
     def _forget_gone_models(self) -> None:
-        gone = [
-            name
-            for name, model in self._models.items()
-            if not model.configured and all(v.ended for v in model.versions.values())
-        ]
+        gone = [name for name, model in self._models.items() if model.gone]
         for name in gone[:-_MAX_GONE_MODELS]:
             del self._models[name]
 
@@ -378,17 +424,22 @@ class ModelManager:
 
     def _run_load(self, version: _Version) -> None:
         """The body of a loading thread."""
+        begun = time.monotonic()
         try:
-            servable = self._loader.load(version.model, version.version, version.path)
+            loader = self._loaders[self._models[version.model].platform]
+            servable = loader.load(version.model, version.version, version.path)
         except ServingError as error:
             failure = error
         except Exception as error:  # A fault of ours must not leave the version LOADING for ever.
             _LOGGER.exception("Loading servable: %s", version)
             failure = ServingError(INTERNAL, f"{type(error).__name__}: {error}")
         else:
+            instruments.model_loads.add(version.model, "OK")
+            instruments.load_seconds.record(time.monotonic() - begun, version.model)
             with self._lock:
                 self._loaded(version, servable)
             return
+        instruments.model_loads.add(version.model, code_name(failure.code))
         with self._lock:
             self._load_failed(version, failure)
 
@@ -445,10 +496,12 @@ class ModelManager:
         """The body of an unloading thread: waits for the requests in flight."""
         servable = version.servable
         assert servable is not None
+        begun = time.monotonic()
         servable.release()
         while not servable.wait_unloaded(_UNLOAD_REPORT_S):
             _LOGGER.info("Servable version %s still answers requests", version)
         version.servable = servable = None
+        instruments.unload_seconds.record(time.monotonic() - begun, version.model)
         with self._lock:
             _LOGGER.info("Done unloading servable version %s", version)
             self._end(version, version.error)
@@ -469,6 +522,7 @@ class ModelManager:
             servables={name: versions for name, versions in serving.items() if versions},
             labels=self._labels,
             pending={name: states for name, states in pending.items() if states is not None},
+            configured=frozenset(n for n, model in self._models.items() if model.configured),
         )
         if table != self._table:
             self._table = table

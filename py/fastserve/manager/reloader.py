@@ -14,11 +14,11 @@ from fastserve.manager.manager import ModelManager, NotAvailable
 _LOGGER = logging.getLogger(__name__)
 
 
-class WatchedModels(Protocol):
-    """The version source, as far as it is known here."""
+class Follower(Protocol):
+    """Who is told which models there are: the version source, the log of requests."""
 
     def set_models(self, models: Sequence[ModelConfig]) -> None:
-        """Replaces the set of models whose versions are looked for."""
+        """Replaces the set of models."""
 
 
 class ConfigReloader:
@@ -29,10 +29,11 @@ class ConfigReloader:
     """
 
     def __init__(
-        self, manager: ModelManager, source: WatchedModels, *, allow_unavailable_labels: bool
+        self, manager: ModelManager, *followers: Follower, allow_unavailable_labels: bool
     ) -> None:
+        """`followers` hear of a configuration in this order, after the manager."""
         self._manager = manager
-        self._source = source
+        self._followers = followers
         self._allow_unavailable_labels = allow_unavailable_labels
         self._lock = threading.Lock()
 
@@ -64,7 +65,8 @@ class ConfigReloader:
         added = self._manager.configure(models)
         for name in added:
             _LOGGER.info(" (Re-)adding model: %s", name)
-        self._source.set_models(models)
+        for follower in self._followers:
+            follower.set_models(models)
         _LOGGER.info("Finished adding/updating models")
         return added
 

@@ -21,6 +21,13 @@ class RoutingTable:
     """Model name -> version -> state, of what is on its way. A model without versions here is one
     whose versions are still being looked for."""
 
+    configured: frozenset[str] = frozenset()
+    """All models that the configuration names, served or not."""
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Returns, for every configured model, whether it has a version that serves."""
+        return {name: name in self.servables for name in sorted(self.configured)}
+
     def all_servables(self) -> Sequence[LoadedServable]:
         """Returns every loaded version."""
         return [servable for versions in self.servables.values() for servable in versions.values()]
@@ -28,8 +35,8 @@ class RoutingTable:
     def find(self, name: str, version: int | None, label: str | None) -> LoadedServable:
         """Returns the version that a request is answered by; the highest without version and label.
 
-        The texts are those that the native side answers Predict with, but for what is on its way:
-        there it names the highest version alone, here all are named. Raises ServingError.
+        The texts are those that the native side (csrc/serving/routing.cc) answers Predict with.
+        Raises ServingError.
         """
         if label is not None:
             version = self.labels.get(name, {}).get(label)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from fastserve import _native
-from fastserve.config.server import SessionConfig, WarmupConfig
+from fastserve.config.server import PlatformConfig
 from fastserve.errors import ServingError
+from fastserve.servables import lite
+from fastserve.servables.batching import Batcher, Batching
 from fastserve.servables.runtime import load_runtime
 from fastserve.servables.warmup import warm_up
 
@@ -46,33 +49,53 @@ class Loader(Protocol):
         ...
 
 
-class SavedModelLoader:
-    """Loads SavedModels into TensorFlow."""
+class VersionLoader:
+    """Loads a platform's SavedModels and, where those are preferred, TensorFlow Lite models."""
 
-    def __init__(
-        self, *, tags: tuple[str, ...], session: SessionConfig, warmup: WarmupConfig
-    ) -> None:
-        self._tags = tags
-        self._warmup = warmup
-        self._config_proto = session.config_proto()
+    def __init__(self, config: PlatformConfig, batcher: Batcher | None = None) -> None:
+        """`batcher`: what its `batching` stands for."""
+        self._config = config
+        self._batcher = batcher
 
     def load(self, name: str, version: int, path: str) -> _native.Servable:
         """Loads one and warms it up; TensorFlow's library before the first. Raises ServingError."""
         runtime = load_runtime()
-        try:
-            servable = _native.Servable.load(
+        batching = self._batcher.for_version(path) if self._batcher else None
+        if self._config.lite.preferred and Path(path, lite.FILE_NAME).exists():
+            servable = lite.load_lite(
                 runtime,
                 name=name,
                 version=version,
                 path=path,
-                tags=self._tags,
-                config_proto=self._config_proto,
+                config=self._config.lite,
+                batching=batching,
             )
-        except _native.NativeError as error:
-            raise ServingError(error.code, error.message) from error
+        else:
+            servable = self._load_saved_model(runtime, name, version, path, batching)
         try:
-            warm_up(servable, path, self._warmup)
+            warm_up(servable, path, self._config.warmup)
         except BaseException:
             servable.release()
             raise
         return servable
+
+    def _load_saved_model(
+        self,
+        runtime: _native.Runtime,
+        name: str,
+        version: int,
+        path: str,
+        batching: Batching | None,
+    ) -> _native.Servable:
+        try:
+            return _native.Servable.load(
+                runtime,
+                name=name,
+                version=version,
+                path=path,
+                tags=self._config.tags,
+                config_proto=self._config.config_proto,
+                batching=batching,
+            )
+        except _native.NativeError as error:
+            raise ServingError(error.code, error.message) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import logging
 import os
@@ -15,6 +16,7 @@ from fastserve.errors import FAILED_PRECONDITION, ServingError
 _LOGGER = logging.getLogger(__name__)
 _LOCK = threading.Lock()
 _loaded: _native.Runtime | None = None
+_xla = False
 
 
 def tensorflow_directory() -> str:
@@ -29,10 +31,17 @@ def tensorflow_directory() -> str:
     return spec.submodule_search_locations[0]
 
 
+def enable_xla() -> None:
+    """Lets XLA compile what models mark for it, in the whole process. Before load_runtime()."""
+    global _xla
+    _xla = True
+
+
 def load_runtime() -> _native.Runtime:
     """Opens the library, once for the process; takes about a second. Any thread.
 
-    Raises ServingError.
+    XLA compiles nothing unless it was enabled before: a run that needs it fails. Raises
+    ServingError.
     """
     global _loaded
     with _LOCK:
@@ -47,9 +56,20 @@ def load_runtime() -> _native.Runtime:
                 _loaded = _native.Runtime.load(directory)
             except _native.NativeError as error:
                 raise ServingError(error.code, error.message) from error
+            if not _xla:
+                _disable_xla(directory)
             seconds = time.monotonic() - began
             _LOGGER.info("TensorFlow %s is loaded (%.2f s)", _loaded.version, seconds)
         return _loaded
+
+
+def _disable_xla(directory: str) -> None:
+    """Calls tensorflow::DisableXlaCompilation(), which the C API does not offer."""
+    try:
+        library = ctypes.CDLL(os.path.join(directory, "libtensorflow_cc.so.2"))  # as loaded already
+        library["_ZN10tensorflow21DisableXlaCompilationEv"]()
+    except (OSError, AttributeError) as error:
+        _LOGGER.warning("XLA compilation cannot be switched off in this TensorFlow: %s", error)
 
 
 def load_op_libraries(paths: Sequence[str]) -> None:

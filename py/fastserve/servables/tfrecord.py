@@ -45,11 +45,17 @@ def write_records(path: Path, records: Iterable[bytes]) -> int:
     count = 0
     with path.open("wb") as file:
         for record in records:
-            for part in (_LENGTH.pack(len(record)), record):
-                file.write(part)
-                file.write(_CHECKSUM.pack(_masked_crc(part)))
+            append_record(file, record)
             count += 1
     return count
+
+
+def append_record(file: BinaryIO, record: bytes) -> int:
+    """Writes one record at the end of a file; returns how many bytes it took. Raises OSError."""
+    for part in (_LENGTH.pack(len(record)), record):
+        file.write(part)
+        file.write(_CHECKSUM.pack(_masked_crc(part)))
+    return _HEADER_BYTES + len(record) + _CHECKSUM.size
 
 
 def _masked_crc(data: bytes) -> int:

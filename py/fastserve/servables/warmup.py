@@ -7,6 +7,7 @@ takes many times longer than those after it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fastserve.errors import (
     UNKNOWN,
     ServingError,
 )
+from fastserve.observe import instruments
 from fastserve.servables.tfrecord import read_records, write_records
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,11 +58,11 @@ def warm_up(servable: _native.Servable, version_dir: str, config: WarmupConfig) 
         return
     path = requests_path(version_dir)
     if path.exists():
-        _run_file(servable, path, config.iterations)
+        _run_file(servable, path, config)
         return
     _LOGGER.info("No warmup data file found at %s", path)
     if config.synthetic:
-        _run_synthetic(servable, config.iterations)
+        _run_synthetic(servable, config)
 
 
 def write_warmup_file(path: str | Path, requests: Iterable[bytes]) -> int:
@@ -92,12 +94,12 @@ def _as_records(requests: Iterable[bytes]) -> Iterator[bytes]:
         yield log.SerializeToString()
 
 
-def _run_file(servable: _native.Servable, path: Path, iterations: int) -> None:
-    """Runs the requests of a file, each `iterations` times in a row."""
+def _run_file(servable: _native.Servable, path: Path, config: WarmupConfig) -> None:
+    """Runs the requests of a file, each of them several times in a row."""
     _LOGGER.info("Starting to read warmup data for model at %s", path)
     count = 0
     for count, record in enumerate(_read(path), 1):
-        _run_record(servable, record, path, iterations)
+        _run_record(servable, record, path, config)
         if count > MAX_RECORDS:
             raise ServingError(
                 INVALID_ARGUMENT,
@@ -110,10 +112,18 @@ def _run_file(servable: _native.Servable, path: Path, iterations: int) -> None:
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    """Yields the records of a file, with the errors that a load gives."""
+    """Yields the records of a file, with the errors that a load gives, and counts them at its end.
+
+    Nothing is counted when the reader of these records gives up before, as upstream.
+    """
+    begun = time.monotonic()
+    count = 0
     try:
-        yield from read_records(path)
+        for record in read_records(path):
+            count += 1
+            yield record
     except ServingError as error:
+        _count(path, begun, count, str(error))
         raise ServingError(
             error.code,
             f"{error.message}. Please verify your warmup data is in TFRecord format.",
@@ -121,9 +131,18 @@ def _read(path: Path) -> Iterator[bytes]:
     except OSError as error:
         code = PERMISSION_DENIED if isinstance(error, PermissionError) else UNKNOWN
         raise ServingError(code, f"{path}; {error.strerror}") from error
+    _count(path, begun, count, "OK")
 
 
-def _run_record(servable: _native.Servable, record: bytes, path: Path, iterations: int) -> None:
+def _count(path: Path, begun: float, records: int, status: str) -> None:
+    series = str(path.parent.parent), status
+    instruments.warmup_micros.record((time.monotonic() - begun) * 1e6, *series)
+    instruments.warmup_records.add(*series, amount=records)
+
+
+def _run_record(
+    servable: _native.Servable, record: bytes, path: Path, config: WarmupConfig
+) -> None:
     log = protos.PredictionLog()
     if not _parse(log, record):
         text = record.decode(errors="backslashreplace")
@@ -135,11 +154,10 @@ def _run_record(servable: _native.Servable, record: bytes, path: Path, iteration
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")
     request = getattr(log, kind).request.SerializeToString()
-    for _ in range(iterations):
-        _run(servable, _METHODS[kind], request)
+    _run(servable, _METHODS[kind], request, config)
 
 
-def _run_synthetic(servable: _native.Servable, iterations: int) -> None:
+def _run_synthetic(servable: _native.Servable, config: WarmupConfig) -> None:
     """Runs one made-up request for each signature that takes one."""
     signatures = protos.SignatureDefMap.FromString(servable.signature_def_map).signature_def
     for name in sorted(signatures):
@@ -147,8 +165,7 @@ def _run_synthetic(servable: _native.Servable, iterations: int) -> None:
         if request is None:
             continue
         try:
-            for _ in range(iterations):
-                _run(servable, "predict", request)
+            _run(servable, "predict", request, config)
         except ServingError as error:
             _LOGGER.info(
                 "Signature %s of {name: %s version: %d} fails for a made-up warm-up request: %s",
@@ -177,9 +194,10 @@ def _synthetic_request(name: str, signature: Any) -> bytes | None:
     return bytes(request.SerializeToString())
 
 
-def _run(servable: _native.Servable, method: str, request: bytes) -> None:
+def _run(servable: _native.Servable, method: str, request: bytes, config: WarmupConfig) -> None:
     try:
-        servable.warm_up(method, request)
+        for _ in range(config.iterations):
+            servable.warm_up(method, request, check_method_names=config.check_method_names)
     except _native.NativeError as error:
         raise ServingError(error.code, error.message) from error
 

@@ -1,9 +1,11 @@
 """What the servicers ask of the model manager."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
+
+from fastserve.errors import ServingError
 
 
 class VersionState(IntEnum):
@@ -35,10 +37,28 @@ class ServableInfo:
     version: int
     signature_def_map: bytes
     """All signatures, as a serialized tensorflow.serving.SignatureDefMap."""
+    path: str
+    """The directory that it was loaded from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A model that is configured, or has versions that have not ended yet."""
+
+    name: str
+    labels: Mapping[str, int]
+    """Label -> version, available or not."""
+    versions: Sequence[VersionStatus]
+    error: ServingError | None
+    """What keeps versions of it from being found."""
 
 
 class ModelBackend(Protocol):
-    """The model manager, as far as the servicers know it. Any thread; neither method blocks."""
+    """The model manager, as far as the servicers know it. Any thread; no method blocks."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Returns all models, in the order of their names."""
+        ...
 
     def model_version_states(self, name: str) -> Sequence[VersionStatus]:
         """Returns every version of a model that was ever tracked; empty for an unknown model."""

@@ -39,18 +39,22 @@ def model_status(
         missing = f"Could not find any versions of model {spec.name}"
     if not statuses:
         raise ServingError(NOT_FOUND, missing)
-    return _response(statuses)
+    return protos.GetModelStatusResponse(model_version_status=version_statuses(statuses))
 
 
-def _response(statuses: Sequence[VersionStatus]) -> protos.GetModelStatusResponse:
-    response = protos.GetModelStatusResponse()
-    for status in sorted(statuses, key=lambda status: status.version, reverse=True):
-        entry = response.model_version_status.add(version=status.version, state=status.state)
-        # Set, even where both fields have their defaults: JSON shows it.
-        entry.status.SetInParent()
-        entry.status.error_code = status.error_code
-        entry.status.error_message = status.error_message
-    return response
+def version_statuses(statuses: Sequence[VersionStatus]) -> list[protos.ModelVersionStatus]:
+    """Returns the states of versions as messages, the highest version first."""
+    return [
+        protos.ModelVersionStatus(
+            version=status.version,
+            state=status.state,
+            # Set, even where both fields have their defaults: JSON shows it.
+            status=protos.StatusProto(
+                error_code=status.error_code, error_message=status.error_message
+            ),
+        )
+        for status in sorted(statuses, key=lambda status: status.version, reverse=True)
+    ]
 
 
 class ModelServicer:

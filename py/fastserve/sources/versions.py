@@ -13,9 +13,10 @@ from typing import TypeAlias
 from fastserve.config.models import AllPolicy, SpecificPolicy, VersionPolicy
 
 _VERSION = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
-_MAIN_FILES = frozenset(
+MAIN_FILES = frozenset(
     ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "model.tflite"),
 )
+"""One of these is in every version's directory."""
 
 Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """(path below the version's, size, times of modification and of change in ns) of every file.
@@ -92,7 +93,7 @@ def is_complete(path: str) -> bool:
     """
     try:
         with os.scandir(path) as entries:
-            return any(entry.name in _MAIN_FILES and entry.is_file() for entry in entries)
+            return any(entry.name in MAIN_FILES and entry.is_file() for entry in entries)
     except (NotADirectoryError, PermissionError):
         return True
     except OSError:  # It is being removed or renamed right now.

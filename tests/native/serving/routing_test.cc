@@ -14,7 +14,7 @@ Status ErrorOf(const RoutingSnapshot& snapshot, std::string_view name,
 const RoutingSnapshot& NothingLoaded() {
   static const RoutingSnapshot snapshot(
       {}, {{"m", {{"next", 3}, {"old", 1}}}, {"labelled", {{"only", 1}}}},
-      {{"m", {{2, "START"}, {3, "LOADING"}}}, {"nothing", {}}});
+      {{"m", {{2, "START"}, {3, "LOADING"}}}, {"unseen", {}}});
   return snapshot;
 }
 
@@ -23,13 +23,21 @@ TEST(RoutingSnapshotTest, AModelThatIsNotThereIsNotFound) {
             "NOT_FOUND: Servable not found for request: Latest(x)");
   EXPECT_EQ(ErrorOf(NothingLoaded(), "x", 3).ToString(),
             "NOT_FOUND: Servable not found for request: Specific(x, 3)");
-  EXPECT_EQ(ErrorOf(NothingLoaded(), "nothing").code(), StatusCode::kNotFound);
 }
 
-TEST(RoutingSnapshotTest, WithoutVersionTheHighestPendingOneIsWaitedFor) {
+TEST(RoutingSnapshotTest, WithoutVersionAllThatArePendingAreNamed) {
   EXPECT_EQ(ErrorOf(NothingLoaded(), "m").ToString(),
             "UNAVAILABLE: Servable not found for request: Latest(m). Model m is not ready yet: "
-            "version 3 is LOADING");
+            "version 2 is START, version 3 is LOADING");
+}
+
+TEST(RoutingSnapshotTest, AModelWhoseVersionsAreBeingLookedForIsUnavailable) {
+  EXPECT_EQ(ErrorOf(NothingLoaded(), "unseen").ToString(),
+            "UNAVAILABLE: Servable not found for request: Latest(unseen). Model unseen is not "
+            "ready yet: looking for versions");
+  EXPECT_EQ(ErrorOf(NothingLoaded(), "unseen", 3).ToString(),
+            "UNAVAILABLE: Servable not found for request: Specific(unseen, 3). Model unseen is "
+            "not ready yet: looking for versions");
 }
 
 TEST(RoutingSnapshotTest, APendingVersionIsUnavailable) {

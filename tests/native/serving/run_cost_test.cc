@@ -61,6 +61,23 @@ TEST(RunCostTest, OneHiccupDoesNotChangeTheJudgement) {
   EXPECT_TRUE(cost.IsCheap(kBytes));
 }
 
+TEST(RunCostTest, ARunThatCostsLessThanAHopIsTrivialUnlessItsRequestIsLarge) {
+  RunCost cost;
+  EXPECT_FALSE(cost.IsTrivial(kBytes));
+  RecordTimes(cost, 10, microseconds(4));
+  EXPECT_TRUE(cost.IsTrivial(kBytes));
+  EXPECT_FALSE(cost.IsTrivial(kBytes * 10));
+  RecordTimes(cost, 100, microseconds(20));
+  EXPECT_FALSE(cost.IsTrivial(kBytes));
+  EXPECT_TRUE(cost.IsCheap(kBytes));
+}
+
+TEST(RunCostTest, NothingIsCheapOnceThatIsForbidden) {
+  RunCost cost;
+  cost.ForbidCheap();
+  EXPECT_FALSE(MakeCheap(cost).IsCheap(kBytes));
+}
+
 TEST(RunCostTest, ARequestFarLargerThanUsualIsExpectedToCostMore) {
   RunCost cost;
   MakeCheap(cost);

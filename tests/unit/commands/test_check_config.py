@@ -69,3 +69,20 @@ def test_file_that_a_server_would_refuse_is_refused_with_its_error(
     assert shown.out == ""
     assert shown.err.startswith("fastserve check-config: INVALID_ARGUMENT: ")
     assert named in shown.err
+
+
+def test_platforms_are_those_of_their_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models, platforms = tmp_path / "models.config", tmp_path / "platforms.config"
+    models.write_text(
+        "model_config_list { config { name: 'm' base_path: '/m' model_platform: 'own' } }"
+    )
+    platforms.write_text(
+        "platform_configs { key: 'own' value { source_adapter_config { "
+        "[h/tensorflow.serving.SavedModelBundleSourceAdapterConfig] {} } } }"
+    )
+    assert cli.run(["check-config", str(models)]) == 1
+    assert "Model m requests unsupported platform own" in capsys.readouterr().err
+    flag = f"--platform_config_file={platforms}"
+    assert cli.run(["check-config", flag, str(models)]) == 0

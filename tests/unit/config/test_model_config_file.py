@@ -21,6 +21,7 @@ from fastserve.config.models import (
     Transitions,
     VersionPolicy,
 )
+from fastserve.config.request_log import RequestLogConfig
 from fastserve.errors import FAILED_PRECONDITION, INVALID_ARGUMENT, ServingError
 
 TENSORFLOW = "model_platform: 'tensorflow'"
@@ -136,9 +137,9 @@ def test_version_policies(text: str, policy: VersionPolicy) -> None:
             "Expected model m to have an absolute path or URI; got base_path()=",
         ),
         (
-            [f"name: 'm' base_path: 's3://b/m' {TENSORFLOW}"],
-            "base path s3://b/m of model m is a URI; only paths of the local file system can be "
-            "read, so mount or copy the model there",
+            [f"name: 'm' base_path: 'hdfs://b/m' {TENSORFLOW}"],
+            "base path hdfs://b/m of model m is a URI of a kind that cannot be read; it may be one "
+            "of s3, gs, oss, http, https, or a path",
         ),
         (
             [f"base_path: '/m' {TENSORFLOW}"],
@@ -176,6 +177,39 @@ def test_what_cannot_be_served_is_refused(entries: list[str], message: str) -> N
     assert refusal(*entries) == message
 
 
+def platform_models(*platforms: str, present: Mapping[str, str] | None = None) -> list[str]:
+    """The platforms of models 0, 1, ... where the server has `a` and `b`."""
+    listed = [
+        entry(name=str(i), platform=f"model_platform: '{platform}'")
+        for i, platform in enumerate(platforms)
+    ]
+    made = models_from_proto(
+        config(*listed),
+        transitions=Transitions(),
+        platforms=("a", "b"),
+        present_platforms=present,
+    )
+    return [model.platform for model in made]
+
+
+def test_model_may_be_of_any_platform_that_the_server_has() -> None:
+    assert platform_models("a", "b", "a") == ["a", "b", "a"]
+    with pytest.raises(ServingError, match="Model 1 requests unsupported platform tensorflow"):
+        platform_models("a", "tensorflow")
+
+
+def test_platform_of_a_model_may_not_change() -> None:
+    assert platform_models("a", "b", present={"0": "a", "2": "b"}) == ["a", "b"]
+    for new in ("b", "none"):  # Told before that the new one is not there.
+        with pytest.raises(ServingError) as caught:
+            platform_models("c", new, present={"1": "a"})
+        assert (caught.value.code, caught.value.message) == (
+            INVALID_ARGUMENT,
+            "Illegal to change a model's platform. For model 1 platform was a and new platform "
+            f"requested is {new}",
+        )
+
+
 def test_model_type_tensorflow_is_the_platform_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -186,12 +220,45 @@ def test_model_type_tensorflow_is_the_platform_with_one_warning(
     ]
 
 
-def test_logging_config_is_accepted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_config_without_files_is_accepted_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logging = "logging_config { sampling_config { sampling_rate: 0.1 } }"
-    proto = config(entry(logging, name="l1"), entry(name="quiet"), entry(logging, name="l2"))
-    assert [model.name for model in models(proto)] == ["l1", "quiet", "l2"]
+    proto = config(entry(logging, name="l1"), entry(name="quiet"))
+    assert [model.request_log for model in models(proto)] == [None, None]
     models(proto)
-    assert caplog.messages == ["logging_config of l1, l2 has no effect: requests are not logged"]
+    assert caplog.messages == [
+        "logging_config of l1 has no effect: it has no filename_prefix in a log_collector_config"
+    ]
+
+
+def logging_config(rate: float, collector: str) -> str:
+    return (
+        f"logging_config {{ sampling_config {{ sampling_rate: {rate} }} "
+        f"log_collector_config {{ {collector} }} }}"
+    )
+
+
+def test_logging_config_with_files_is_taken() -> None:
+    text = logging_config(0.25, 'type: "tfrecord" filename_prefix: "/logs/m"')
+    (model,) = models(config(entry(text)))
+    assert model.request_log == RequestLogConfig(path_prefix="/logs/m", sampling_rate=0.25)
+
+
+@pytest.mark.parametrize(
+    ("rate", "collector", "problem"),
+    [
+        (0.1, 'type: "pubsub"', "is of type 'pubsub'; it must be tfrecord"),
+        (1.5, 'filename_prefix: "/l"', "is 1.5; it must be from 0 to 1"),
+        (0.1, 'filename_prefix: "logs/m"', "it must be an absolute path"),
+    ],
+)
+def test_logging_config_that_cannot_be_followed_is_refused(
+    rate: float, collector: str, problem: str
+) -> None:
+    with pytest.raises(ServingError) as caught:
+        models(config(entry(logging_config(rate, collector))))
+    assert problem in caught.value.message
 
 
 def test_custom_configuration_is_refused() -> None:

@@ -8,6 +8,7 @@ from fastserve.gateway.replies import Reply
 from fastserve.gateway.routes import Method, Route, find_route
 
 PREDICT, STATUS, METADATA = Method.PREDICT, Method.STATUS, Method.METADATA
+EXAMPLE = Method.EXAMPLE
 
 
 def refusal(verb: str, target: str, origin: str = "") -> Reply:
@@ -58,7 +59,26 @@ def test_get_reaches_status_or_metadata(target: str, route: Route) -> None:
     assert find_route("GET", f"/v1/models/{target}") == route
 
 
-@pytest.mark.parametrize("target", ["/v1/models", "/v1/models/versions/1"])
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        ("m/example", Route(EXAMPLE, "m")),
+        ("m/versions/3/example", Route(EXAMPLE, "m", 3)),
+        ("m/labels/stable/example", Route(EXAMPLE, "m", label="stable")),
+        ("m/example/a%2Fb:c", Route(EXAMPLE, "m", signature="a/b:c")),
+        ("m/versions/3/Example/s", Route(EXAMPLE, "m", 3, signature="s")),
+        ("example", Route(STATUS, "example")),
+    ],
+)
+def test_get_reaches_the_example_of_a_signature(target: str, route: Route) -> None:
+    assert find_route("GET", f"/v1/models/{target}") == route
+
+
+def test_get_of_all_models_asks_for_the_list() -> None:
+    assert find_route("GET", "/v1/models") == Route(Method.LIST)
+
+
+@pytest.mark.parametrize("target", ["/v1/models/versions/1", "/v1/models/labels/l"])
 def test_get_without_a_model_says_that_the_name_is_missing(target: str) -> None:
     reply = refusal("GET", target)
     assert (reply.status, error_text(reply)) == (400, "Missing model name in request.")
@@ -67,7 +87,10 @@ def test_get_without_a_model_says_that_the_name_is_missing(target: str) -> None:
 @pytest.mark.parametrize(
     ("verb", "target"),
     [
-        *(("GET", "/v1/models/" + rest) for rest in ("", "m/", "m:predict", "a/b")),
+        *(
+            ("GET", "/v1/models/" + rest)
+            for rest in ("", "m/", "m:predict", "a/b", "m/example/", "m/example/s/t")
+        ),
         ("GET", "/v1/foo"),
         *(
             ("POST", "/v1/models/m" + rest)
@@ -95,7 +118,7 @@ def test_fixed_words_of_a_path_may_have_any_case() -> None:
 
 @pytest.mark.parametrize("version", [2**63, 10**30])
 @pytest.mark.parametrize(
-    ("verb", "rest"), [("POST", ":predict"), ("GET", ""), ("GET", "/metadata")]
+    ("verb", "rest"), [("POST", ":predict"), ("GET", ""), ("GET", "/metadata"), ("GET", "/example")]
 )
 def test_version_beyond_int64_is_refused_without_a_body(verb: str, rest: str, version: int) -> None:
     reply = refusal(verb, f"/v1/models/m/versions/{version}{rest}")

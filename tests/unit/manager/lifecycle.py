@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fastserve.config.models import ModelConfig, TransitionPolicy
+from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, TransitionPolicy
 from fastserve.config.server import LoadConfig
 from fastserve.errors import FAILED_PRECONDITION, ServingError
 from fastserve.manager.manager import ModelManager
@@ -117,7 +117,7 @@ class Lifecycle:
         self.scheduler = StepScheduler()
         self.tables: list[RoutingTable] = []
         self.manager = ModelManager(
-            self.loader,
+            {TENSORFLOW_PLATFORM: self.loader},
             self.tables.append,
             config=LoadConfig(max_retries=max_retries, retry_interval_s=7.5),
             scheduler=self.scheduler,

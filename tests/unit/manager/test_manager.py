@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from fastserve.config.models import TransitionPolicy
+from fastserve.config.models import TENSORFLOW_PLATFORM, TransitionPolicy
 from fastserve.config.server import LoadConfig
 from fastserve.errors import (
     CANCELLED,
@@ -245,11 +245,42 @@ def test_models_do_not_touch_each_other(m: Lifecycle) -> None:
     assert m.manager.model_version_states("unknown") == []
 
 
+def test_models_are_listed_with_what_is_known_of_them(m: Lifecycle) -> None:
+    m.configure(model("m", labels={"hot": 2}), model("none"), model("unseen"), model("gone"))
+    m.serve(1, 2)
+    m.manager.set_source_error("none", None)
+    m.manager.set_source_error("gone", BROKEN)
+    gone, served, none, unseen = m.manager.models()
+    assert (gone.name, gone.versions, gone.error) == ("gone", [], BROKEN)
+    assert (served.name, served.labels, served.error) == ("m", {"hot": 2}, None)
+    assert [(each.version, each.state) for each in served.versions] == [
+        (1, AVAILABLE),
+        (2, AVAILABLE),
+    ]
+    assert (none.name, none.versions) == ("none", [])
+    assert str(none.error) == "NOT_FOUND: No versions of servable none found under base path"
+    assert (unseen.name, unseen.versions, unseen.error) == ("unseen", [], None)
+
+
+def test_model_that_left_the_configuration_is_listed_until_its_versions_have_ended(
+    m: Lifecycle,
+) -> None:
+    m.serve(1)
+    m.configure()
+    m.want()
+    assert [(info.name, info.versions[0].state) for info in m.manager.models()] == [
+        ("m", UNLOADING)
+    ]
+    m.scheduler.run_all()
+    assert m.manager.models() == []
+    assert m.states == {1: END}
+
+
 def test_request_without_a_version_finds_the_highest_available(m: Lifecycle) -> None:
     m.loader.failures[12] = BROKEN
     m.want(9, 10, 12)
     m.scheduler.run_all()
-    highest = ServableInfo(name="m", version=10, signature_def_map=b"signatures")
+    highest = ServableInfo(name="m", version=10, signature_def_map=b"signatures", path="/m/10")
     assert m.manager.find_servable("m", None, None) == highest
     assert m.manager.find_servable("m", 9, None).version == 9
 
@@ -374,7 +405,9 @@ def test_slow_load_does_not_hold_up_another_one() -> None:
 
     config = LoadConfig(max_retries=0)
     scheduler = ThreadScheduler(load_threads=2)
-    manager = ModelManager(SlowFirst(), publish, config=config, scheduler=scheduler)
+    manager = ModelManager(
+        {TENSORFLOW_PLATFORM: SlowFirst()}, publish, config=config, scheduler=scheduler
+    )
     manager.configure([model("m")])
     manager.set_aspired("m", {1: "/m/1", 2: "/m/2"})
     manager.set_source_error("m", None)

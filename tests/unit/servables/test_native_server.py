@@ -70,9 +70,10 @@ def failure(predict: Predict, **spec: Any) -> tuple[int, str]:
 def test_a_pending_model_is_unavailable_over_grpc_and_rest(
     server: _native.Server, predict: Predict
 ) -> None:
-    server.publish([], {"m": {"next": 3}}, {"m": [(2, "START"), (3, "LOADING")]})
+    server.publish([], {"m": {"next": 3}}, {"m": {2: "START", 3: "LOADING"}})
     latest = (
-        "Servable not found for request: Latest(m). Model m is not ready yet: version 3 is LOADING"
+        "Servable not found for request: Latest(m). Model m is not ready yet: "
+        "version 2 is START, version 3 is LOADING"
     )
     assert failure(predict, name="m") == (UNAVAILABLE, latest)
     specific = (
@@ -89,7 +90,7 @@ def test_a_pending_model_is_unavailable_over_grpc_and_rest(
 def test_pending_versions_end_with_the_next_table(
     server: _native.Server, predict: Predict, servable: _native.Servable
 ) -> None:
-    server.publish([], {}, {"m": [(1, "LOADING")]})
+    server.publish([], {}, {"m": {1: "LOADING"}})
     assert failure(predict, name="m")[0] == UNAVAILABLE
     server.publish([servable], {})
     predict(request(1, name="m"))

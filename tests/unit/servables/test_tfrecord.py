@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from fastserve.errors import ServingError
 from fastserve.servables.tfrecord import read_records, write_records
+from support.tfrecords import read, read_by_tensorflow
 
 RECORDS = (b"first", b"", bytes(range(256)) * 5000, b"last")
 
@@ -17,30 +17,6 @@ RECORDS = (b"first", b"", bytes(range(256)) * 5000, b"last")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "records"
-
-
-Read = tuple[list[bytes], str]
-"""The records that a reader gives, and the text of the error that ends it ("" for none)."""
-
-
-def read(path: Path) -> Read:
-    records = []
-    try:
-        for record in read_records(path):
-            records.append(record)
-    except ServingError as error:
-        return records, str(error)
-    return records, ""
-
-
-def read_by_tensorflow(path: Path) -> Read:
-    records = []
-    try:
-        for record in tf.compat.v1.io.tf_record_iterator(str(path)):
-            records.append(record)
-    except tf.errors.DataLossError as error:
-        return records, f"DATA_LOSS: {error.message}"
-    return records, ""
 
 
 def assert_error(path: Path, records: list[bytes], text: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from fastserve import _native, protos
-from fastserve.config.server import SessionConfig, WarmupConfig
+from fastserve.config.server import PlatformConfig, WarmupConfig
 from fastserve.errors import (
     DATA_LOSS,
     INVALID_ARGUMENT,
@@ -20,7 +20,7 @@ from fastserve.errors import (
     UNKNOWN,
     ServingError,
 )
-from fastserve.servables.loader import SavedModelLoader
+from fastserve.servables.loader import VersionLoader
 from fastserve.servables.runtime import load_runtime
 from fastserve.servables.warmup import (
     MAX_RECORDS,
@@ -43,9 +43,9 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._servable, name)
 
-    def warm_up(self, method: str, request: bytes) -> None:
+    def warm_up(self, method: str, request: bytes, *, check_method_names: bool) -> None:
         self.ran.append((method, request))
-        self._servable.warm_up(method, request)
+        self._servable.warm_up(method, request, check_method_names=check_method_names)
 
     @property
     def requests(self) -> list[Any]:
@@ -246,11 +246,25 @@ def test_one_record_more_than_the_limit_runs_and_fails(watched: Watched, tmp_pat
 def test_a_version_whose_warm_up_fails_does_not_load(models: Path, tmp_path: Path) -> None:
     version = shutil.copytree(models / "half_plus_two" / "1", tmp_path / "1")
     write(version, predict_log(1, signature_name="none"))
-    loader = SavedModelLoader(tags=("serve",), session=SessionConfig(), warmup=WarmupConfig())
+    loader = VersionLoader(PlatformConfig())
     with pytest.raises(ServingError, match='Serving signature key "none" not found'):
         loader.load("m", 1, str(version))
     write_warmup_file(requests_path(version), [predict(1).SerializeToString()])
     loader.load("m", 1, str(version)).release()
+
+
+def test_warm_up_minds_the_method_names_that_the_server_minds(
+    recorded_models: Path, tmp_path: Path
+) -> None:
+    version = shutil.copytree(recorded_models / "heads" / "7", tmp_path / "7")
+    write(version, predict_log(1, signature_name="no_method"))
+    for checked, text in (
+        (False, "^INVALID_ARGUMENT: Signature input alias: inputs"),
+        (True, "^INTERNAL: Expected prediction signature method_name to be one of"),
+    ):
+        loader = VersionLoader(PlatformConfig(warmup=WarmupConfig(check_method_names=checked)))
+        with pytest.raises(ServingError, match=text):
+            loader.load("m", 7, str(version))
 
 
 # Made-up requests.

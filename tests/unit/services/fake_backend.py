@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fastserve.errors import ServingError
-from fastserve.services.backend import ServableInfo, VersionStatus
+from fastserve.services.backend import ModelInfo, ServableInfo, VersionStatus
 
 NOT_FOUND = 5
 
@@ -16,6 +16,12 @@ class FixedBackend:
     states: dict[str, list[VersionStatus]] = field(default_factory=dict)
     servables: dict[tuple[str, int | None, str | None], ServableInfo] = field(default_factory=dict)
     lookups: list[tuple[str, int | None, str | None]] = field(default_factory=list)
+
+    def models(self) -> Sequence[ModelInfo]:
+        return [
+            ModelInfo(name=name, labels={}, versions=states, error=None)
+            for name, states in sorted(self.states.items())
+        ]
 
     def model_version_states(self, name: str) -> Sequence[VersionStatus]:
         return self.states.get(name, [])

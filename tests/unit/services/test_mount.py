@@ -17,7 +17,9 @@ TIMEOUT_S = 20
 
 BACKEND = FixedBackend(
     states={"m": [VersionStatus(version=7, state=VersionState.AVAILABLE)]},
-    servables={("m", None, None): ServableInfo(name="m", version=7, signature_def_map=b"")},
+    servables={
+        ("m", None, None): ServableInfo(name="m", version=7, signature_def_map=b"", path="/m/7")
+    },
 )
 SERVICERS = {
     model_service.SERVICE_NAME: model_service.ModelServicer(BACKEND, lambda config: None),

@@ -17,7 +17,9 @@ SIGNATURES.signature_def["other"].method_name = "tensorflow/serving/predict"
 
 @pytest.fixture
 def backend() -> FixedBackend:
-    info = ServableInfo(name="m", version=7, signature_def_map=SIGNATURES.SerializeToString())
+    info = ServableInfo(
+        name="m", version=7, signature_def_map=SIGNATURES.SerializeToString(), path="/m/7"
+    )
     return FixedBackend(
         servables={("m", None, None): info, ("m", 0, None): info, ("m", None, "stable"): info}
     )

@@ -17,7 +17,7 @@ inline ServablePtr LoadServable(const std::string& name, int version = 1,
   Result<ServablePtr> servable = Servable::Load(
       TensorFlow(), name, version,
       {.directory = ModelDirectory(name, version), .tags = {"serve"}, .config_proto = ""},
-      std::move(on_unloaded));
+      std::nullopt, std::move(on_unloaded));
   EXPECT_TRUE(servable.ok()) << servable.status().ToString();
   return servable.ok() ? *servable : nullptr;
 }

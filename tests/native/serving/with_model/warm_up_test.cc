@@ -17,8 +17,9 @@ std::string Request(std::string_view spec, std::string_view alias, int dtype) {
   return BytesField(1, spec) + MapEntryField(2, alias, tensor);
 }
 
-Status WarmUpHalfPlusTwo(std::string_view method, const std::string& request) {
-  return WarmUp(*LoadServable("half_plus_two"), method, ByteBuffer::Copy(request));
+Status WarmUpHalfPlusTwo(std::string_view method, const std::string& request,
+                         const InferenceOptions& options = {}) {
+  return WarmUp(*LoadServable("half_plus_two"), method, ByteBuffer::Copy(request), options);
 }
 
 TEST(WarmUpTest, APredictRequestRuns) {
@@ -42,6 +43,19 @@ TEST(WarmUpTest, AWrongInputFailsAsForAClient) {
             StatusCode::kInvalidArgument);
   EXPECT_EQ(WarmUpHalfPlusTwo("predict", Request("", "x", kInt32)).code(),
             StatusCode::kInvalidArgument);
+}
+
+TEST(WarmUpTest, MethodNamesAreCheckedWhereTheServerChecksThem) {
+  constexpr InferenceOptions kChecked{.check_method_names = true};
+  const std::string init = Request(BytesField(3, "__saved_model_init_op"), "x", kFloat);
+  EXPECT_EQ(WarmUpHalfPlusTwo("predict", init).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      WarmUpHalfPlusTwo("predict", init, kChecked).ToString(),
+      "INTERNAL: Expected prediction signature method_name to be one of "
+      "{tensorflow/serving/predict, tensorflow/serving/classify, tensorflow/serving/regress}. "
+      "Was: ");
+  const Status status = WarmUpHalfPlusTwo("predict", Request("", "x", kFloat), kChecked);
+  EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
 TEST(WarmUpTest, BytesThatAreNoRequestFail) {

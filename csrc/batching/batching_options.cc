@@ -1,0 +1,71 @@
+#include "batching/batching_options.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace fastserve {
+
+Status BatchingOptions::Validate() const {
+  const auto is = [](const char* what, int64_t value) {
+    return Status::InvalidArgument(std::string(what) + std::to_string(value));
+  };
+  if (!allowed_batch_sizes.empty() && allowed_batch_sizes.back() != max_batch_size) {
+    return Status::InvalidArgument(
+        "Last entry in allowed_batch_sizes must match max_batch_size; last entry was " +
+        std::to_string(allowed_batch_sizes.back()) + "; expected " +
+        std::to_string(max_batch_size));
+  }
+  if (!std::is_sorted(allowed_batch_sizes.begin(), allowed_batch_sizes.end()) ||
+      (!allowed_batch_sizes.empty() && allowed_batch_sizes.front() < 1)) {
+    return Status::InvalidArgument("allowed_batch_sizes must be positive and in increasing order");
+  }
+  if (max_batch_size < 1)
+    return is("input_batch_size_limit must be positive; was ", max_batch_size);
+  if (batch_timeout.count() < 0) {
+    return is("batch_timeout_micros must be non-negative; was ", batch_timeout.count());
+  }
+  if (max_enqueued_batches < (enable_large_batch_splitting ? 1 : 0)) {
+    return is("max_enqueued_batches must be positive; was ", max_enqueued_batches);
+  }
+  if (max_execution_batch_size < 0) {
+    return is("max_execution_batch_size must be positive; was ", max_execution_batch_size);
+  }
+  if (enable_large_batch_splitting && max_batch_size < max_execution_batch_size) {
+    return Status::InvalidArgument(
+        "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or "
+        "equal to max_execution_batch_size. input_batch_size_limit: " +
+        std::to_string(max_batch_size) +
+        ", max_execution_batch_size: " + std::to_string(max_execution_batch_size));
+  }
+  return {};
+}
+
+Status BatchingOptions::CheckTaskSize(int64_t rows) const {
+  if (rows <= max_batch_size) return {};
+  return Status::InvalidArgument("Task size " + std::to_string(rows) +
+                                 " is larger than maximum input batch size " +
+                                 std::to_string(max_batch_size));
+}
+
+int64_t BatchingOptions::execution_size() const {
+  const bool own = enable_large_batch_splitting && max_execution_batch_size > 0;
+  return own ? max_execution_batch_size : max_batch_size;
+}
+
+int64_t BatchingOptions::PaddedSize(int64_t rows) const {
+  const auto fitting =
+      std::lower_bound(allowed_batch_sizes.begin(), allowed_batch_sizes.end(), rows);
+  return fitting == allowed_batch_sizes.end() ? rows : *fitting;
+}
+
+BatchPolicy::BatchPolicy(BatchingOptions options)
+    : options_(std::make_shared<const BatchingOptions>(std::move(options))) {}
+
+Status BatchPolicy::Set(BatchingOptions options) {
+  FASTSERVE_RETURN_IF_ERROR(options.Validate());
+  options_.store(std::make_shared<const BatchingOptions>(std::move(options)));
+  return {};
+}
+
+}  // namespace fastserve

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "metrics/metrics.h"
+#include "serving/routing.h"
+#include "serving/run_task.h"
+#include "transport/grpc/call.h"
+
+namespace fastserve {
+
+// A unary call of PredictionService whose request is a `Job`: a PredictJob or an InferenceJob.
+template <class Job>
+class RpcTask : public RunTask {
+ public:
+  // `job` is bound to `servable`.
+  RpcTask(CallPtr call, ServablePtr servable, Job job)
+      : call_(std::move(call)), servable_(std::move(servable)), job_(std::move(job)) {
+    call_->record().Route(job_.metrics());
+  }
+
+  const Servable& servable() const override { return *servable_; }
+  std::optional<Clock::time_point> deadline() const override { return call_->deadline(); }
+  bool abandoned() const override { return call_->done(); }
+  bool IsCheap() const override { return job_.IsCheap(); }
+  bool IsTrivial() const override { return job_.IsTrivial(); }
+  Result<RunRequest> Prepare() override { return job_.Prepare(); }
+  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
+  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
+
+  void Finish(Result<RunOutputs> ran) override {
+    if (!ran.ok()) return call_->Finish(ran.status());
+    Result<ByteChain> answer = job_.Answer(*ran);
+    if (!answer.ok()) return call_->Finish(answer.status());
+    OnAnswered();
+    Metrics::Instance().request_log().Offer(*job_.metrics(), job_.method(), job_.message(),
+                                            *answer);
+    call_->Reply(std::move(*answer));
+  }
+
+ protected:
+  // Called before an answer goes out.
+  virtual void OnAnswered() const {}
+
+  const Job& job() const { return job_; }
+
+ private:
+  CallPtr call_;
+  ServablePtr servable_;
+  Job job_;
+};
+
+// Finds the servable that `job`, the request of `call`, asks for.
+template <class Job>
+Result<ServablePtr> FindServable(const Router& router, Call& call, const Job& job) {
+  const Result<ModelSpecView> spec = job.model_spec();
+  call.record().Ask(job.method(), spec.ok() ? spec->name : std::string_view());
+  if (!spec.ok()) return spec.status();
+  return FindServable(router, *spec);
+}
+
+}  // namespace fastserve

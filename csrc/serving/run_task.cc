@@ -1,0 +1,38 @@
+#include "serving/run_task.h"
+
+#include "serving/batcher.h"
+
+namespace fastserve {
+
+RunPlace PlaceOf(const RunTask& task) {
+  if (const Batcher* batcher = task.servable().batcher()) {
+    return batcher->RunsAlone() && task.IsTrivial() ? RunPlace::kHere : RunPlace::kBatch;
+  }
+  return task.IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
+}
+
+Result<RunOutputs> RunHere(RunTask& task) {
+  const auto start = RunTask::Clock::now();
+  if (task.deadline() && *task.deadline() <= start) {
+    return Status::DeadlineExceeded("Timed out waiting for notification");
+  }
+  const Result<RunRequest> request = task.Prepare();
+  if (!request.ok()) return request.status();
+  const Batcher* batcher = task.servable().batcher();
+  Result<RunOutputs> ran = batcher != nullptr ? batcher->RunAlone(*request)
+                                              : RunNow(task.servable().session(), *request);
+  if (!ran.ok()) return ran;
+  const auto elapsed = RunTask::Clock::now() - start;
+  task.RecordCost(elapsed);
+  task.RecordRun(elapsed);
+  return ran;
+}
+
+void Enqueue(std::shared_ptr<RunTask> task) {
+  Result<RunRequest> request = task->Prepare();
+  if (!request.ok()) return task->Finish(request.status());
+  const Batcher& batcher = *task->servable().batcher();
+  batcher.Submit(std::move(*request), std::move(task));
+}
+
+}  // namespace fastserve
