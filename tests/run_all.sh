@@ -37,8 +37,5 @@ step "programs of the benchmark"
 cmake --preset release >/dev/null
 cmake --build --preset release --target loadgen echo_server session_loop -- --quiet
 
-step "programs of the conformance tests"
-tests/conformance/tools/build.sh
-
 step "Python tests"
 pytest "${@:-tests}" bench/load

@@ -8,14 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from conformance.interop_service import TestServicer, services
+from conformance.interop_service import SERVICE, TestServicer
 from fastserve import _native
 from fastserve.rpc import RpcServer
+from fastserve.services.mount import generic_handler
+from support.cache import digest, kept
 from support.certificates import Authority
-from support.exporting import CACHE
 
-TOOLS = Path(__file__).parent / "tools"
+SOURCES = Path(__file__).parent / "tools"
+H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
+INTEROP_CLIENT = "google.golang.org/grpc/interop/client"
 SECONDS = 60
+
+pytestmark = pytest.mark.timeout(900)
+"""For the first time, when the programs are built."""
 
 INTEROP_CASES = (
     "empty_unary",
@@ -49,9 +55,14 @@ class Listening:
 
 @pytest.fixture(scope="module")
 def tools() -> Path:
-    """Where the programs are; they are built on first use."""
-    subprocess.run([TOOLS / "build.sh"], check=True)
-    return CACHE / "bin"
+    """Where the programs are, built with Go from what go.sum pins."""
+
+    def build(directory: Path) -> None:
+        command = ["go", "build", "-buildvcs=false", "-mod=readonly", "-o", f"{directory}/"]
+        subprocess.run([*command, H2SPEC, INTEROP_CLIENT], cwd=SOURCES, check=True)
+
+    pinned = [(SOURCES / name).read_bytes() for name in ("go.mod", "go.sum")]
+    return kept(f"conformance/{digest(*pinned)}", build)
 
 
 @pytest.fixture(scope="module", params=["cleartext", "tls"])
@@ -64,7 +75,7 @@ def server(
     options.max_frame_bytes = H2SPEC_FRAME_BYTES
     native = _native.Server(options)
     rpc_server = RpcServer(native)
-    services.add_TestServiceServicer_to_server(TestServicer(), rpc_server)
+    rpc_server.add_generic_rpc_handlers([generic_handler(SERVICE, TestServicer())])
     root = None
     if request.param == "tls":
         scratch = tmp_path_factory.mktemp("tls")
@@ -105,7 +116,7 @@ def test_every_case_of_h2spec_passes(tools: Path, server: Listening, tmp_path: P
 
 @pytest.mark.parametrize("case", INTEROP_CASES)
 def test_stock_interop_client_is_content(tools: Path, server: Listening, case: str) -> None:
-    command = [tools / "grpc_interop_client", "-server_host=127.0.0.1"]
+    command = [tools / "client", "-server_host=127.0.0.1"]
     command += [f"-server_port={server.port}", f"-test_case={case}"]
     if server.root is not None:
         command += [

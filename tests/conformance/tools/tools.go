@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools pins the programs of the conformance tests; see build.sh.
+// Package tools pins the programs of the conformance tests.
 package tools
 
 import (
