@@ -45,7 +45,7 @@ find_python() {
   exit 1
 }
 
-packages=(g++ pkg-config libnghttp2-dev libprotozero-dev rapidjson-dev ca-certificates curl)
+packages=(g++ pkg-config libnghttp2-dev libssl-dev libprotozero-dev rapidjson-dev zlib1g-dev ca-certificates curl)
 command -v python3 >/dev/null || packages+=(python3)
 # The distribution's Python comes in parts; an interpreter of one's own brings these along.
 if [ "$(command -v "${FASTSERVE_PYTHON:-python3}" 2>/dev/null || echo /usr/bin/python3)" = /usr/bin/python3 ]; then
@@ -53,8 +53,9 @@ if [ "$(command -v "${FASTSERVE_PYTHON:-python3}" 2>/dev/null || echo /usr/bin/p
 fi
 case " $* " in
   *" test "*)
-    packages+=(libgtest-dev clang libclang-rt-dev)
+    packages+=(libgtest-dev clang libclang-rt-dev openssl)
     command -v npm >/dev/null || packages+=(nodejs npm) # one of the clients that are tried
+    command -v go >/dev/null || packages+=(golang-go)   # for tests/conformance
     ;;
 esac
 install_packages "${packages[@]}"

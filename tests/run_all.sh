@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
-# ASan+UBSan and TSan, fuzz targets, Python unit, property, integration and compatibility tests, and
-# those of the benchmark. Arguments go to pytest. Safe to run again.
+# ASan+UBSan and TSan, fuzz targets, Python unit, property, integration, compatibility and
+# conformance tests, and those of the benchmark. Arguments go to pytest. Safe to run again.
 # FASTSERVE_FUZZ_SECONDS   how long each parser is fuzzed (default: 0, its corpus only)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -32,6 +32,7 @@ PYBIND11_MODULE(_native, module) {
   fastserve::RegisterLite(module);
   fastserve::RegisterMetrics(module);
   fastserve::RegisterRuntime(module);
+  fastserve::RegisterOptions(module);
   fastserve::RegisterRpc(module);
   fastserve::RegisterServer(module);
 }

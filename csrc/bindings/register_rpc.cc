@@ -49,11 +49,12 @@ std::optional<py::bytes> Receive(BlockingCall& self) {
   return ToBytes(message->view());
 }
 
-void Send(BlockingCall& self, std::string_view message) {
+void Send(BlockingCall& self, std::string_view message, bool compress) {
   const py::gil_scoped_release unlocked;
   ByteChain chain;
   chain.Append(message);
-  if (Status status = self.Send(std::move(chain)); !status.ok()) throw StatusError(status);
+  if (Status status = self.Send(std::move(chain), compress); !status.ok())
+    throw StatusError(status);
 }
 
 void Finish(BlockingCall& self, int code, std::string details, const py::sequence& trailing) {
@@ -82,7 +83,13 @@ void RegisterRpc(py::module_& module) {
             self.call().SendInitialMetadata(FromPython(metadata));
           },
           py::arg("metadata"), "Sends initial metadata, before any message.")
-      .def("send_message", &Send, py::arg("message"),
+      .def(
+          "set_compression",
+          [](BlockingCall& self, int number) {
+            self.call().SetCompression(CompressionByNumber(number));
+          },
+          py::arg("number"), "Compresses messages from now on, if the client accepts it.")
+      .def("send_message", &Send, py::arg("message"), py::arg("compress") = true,
            "Sends one message; waits while too much is buffered.")
       .def("finish", &Finish, py::arg("code"), py::arg("details"), py::arg("trailing"),
            "Ends the call with a status.");

@@ -78,38 +78,9 @@ py::list TakeCaptured(Server& self, double timeout_s) {
   return captured;
 }
 
-void RegisterOptions(py::module_& module) {
-  py::class_<ServerOptions>(module, "ServerOptions")
-      .def(py::init<>())
-      .def_property(
-          "grpc_addresses", [](const ServerOptions& self) { return self.grpc.addresses; },
-          [](ServerOptions& self, std::vector<std::string> value) {
-            self.grpc.addresses = std::move(value);
-          })
-      .def_property(
-          "io_threads", [](const ServerOptions& self) { return self.grpc.io_threads; },
-          [](ServerOptions& self, int value) { self.grpc.io_threads = value; })
-      .def_property(
-          "max_message_bytes",
-          [](const ServerOptions& self) { return self.grpc.max_message_bytes; },
-          [](ServerOptions& self, size_t value) { self.grpc.max_message_bytes = value; })
-      .def_readwrite("worker_threads", &ServerOptions::worker_threads)
-      .def_property(
-          "outputs_as_tensor_content",
-          [](const ServerOptions& self) { return self.encoding == TensorEncoding::kTensorContent; },
-          [](ServerOptions& self, bool value) {
-            self.encoding = value ? TensorEncoding::kTensorContent : TensorEncoding::kTypedFields;
-          })
-      .def_property(
-          "check_method_names",
-          [](const ServerOptions& self) { return self.inference.check_method_names; },
-          [](ServerOptions& self, bool value) { self.inference.check_method_names = value; });
-}
-
 }  // namespace
 
 void RegisterServer(py::module_& module) {
-  RegisterOptions(module);
   // The destructor joins threads, which must not wait for the GIL that it would hold.
   py::class_<Server>(module, "Server", py::release_gil_before_calling_cpp_dtor())
       .def(py::init<const ServerOptions&>(), py::arg("options"))
@@ -117,6 +88,16 @@ void RegisterServer(py::module_& module) {
           "start", [](Server& self) { return ValueOrThrow(self.Start()); },
           py::call_guard<py::gil_scoped_release>(),
           "Binds and serves; returns the bound TCP ports.")
+      .def(
+          "set_tls",
+          [](Server& self, std::string key, std::string cert, std::string roots, bool verify) {
+            ThrowIfError(self.SetTls({.server_key = std::move(key),
+                                      .server_cert = std::move(cert),
+                                      .client_roots = std::move(roots),
+                                      .verify_clients = verify}));
+          },
+          py::kw_only(), py::arg("server_key"), py::arg("server_cert"), py::arg("client_roots"),
+          py::arg("verify_clients"), "New connections to the gRPC port speak TLS.")
       .def("publish", &Publish, py::arg("servables"), py::arg("labels"),
            py::arg("pending") = py::dict(), "Replaces the routing table.")
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")

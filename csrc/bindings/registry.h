@@ -9,6 +9,7 @@
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "transport/grpc/compression.h"
 
 namespace fastserve {
 
@@ -39,8 +40,12 @@ void RegisterErrors(pybind11::module_& module);
 void RegisterLite(pybind11::module_& module);  // before RegisterRuntime, which names its types
 void RegisterMetrics(pybind11::module_& module);
 void RegisterRuntime(pybind11::module_& module);
+void RegisterOptions(pybind11::module_& module);
 void RegisterRpc(pybind11::module_& module);
 void RegisterServer(pybind11::module_& module);
+
+// Python's number for it is grpcio's. Throws a ValueError for a number without a meaning.
+Compression CompressionByNumber(int number);
 
 inline std::chrono::milliseconds ToMilliseconds(double seconds) {
   const std::chrono::duration<double> exact(seconds);

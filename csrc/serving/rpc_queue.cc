@@ -16,14 +16,14 @@ Result<std::optional<ByteBuffer>> BlockingCall::Receive() {
   return std::optional<ByteBuffer>(std::move(message));
 }
 
-Status BlockingCall::Send(ByteChain message) {
+Status BlockingCall::Send(ByteChain message, bool compress) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock,
                   [this] { return call_->buffered_bytes() <= kMaxBufferedBytes || call_->done(); });
   }
   if (call_->done()) return Status::Cancelled("the call is no longer active");
-  call_->SendMessage(std::move(message));
+  call_->SendMessage(std::move(message), compress);
   return {};
 }
 

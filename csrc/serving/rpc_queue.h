@@ -28,7 +28,7 @@ class BlockingCall {
   // The next request message, or nothing after the last one. kCancelled once the call is done.
   Result<std::optional<ByteBuffer>> Receive();
   // kCancelled once the call is done; the message is then dropped.
-  Status Send(ByteChain message);
+  Status Send(ByteChain message, bool compress = true);
 
  private:
   friend class RpcQueue;

@@ -23,6 +23,13 @@ Result<std::vector<int>> Server::Start() {
   return grpc_.ports();
 }
 
+Status Server::SetTls(const TlsOptions& options) {
+  Result<std::shared_ptr<const TlsContext>> context = TlsContext::Create(options);
+  if (!context.ok()) return context.status();
+  grpc_.SetTls(std::move(*context));
+  return {};
+}
+
 bool Server::Shutdown(std::chrono::milliseconds grace) {
   const bool finished = grpc_.Shutdown(grace);
   rpcs_.Close();

@@ -37,6 +37,8 @@ class Server {
 
   // Binds and serves. Returns the bound TCP ports in the order of the addresses.
   Result<std::vector<int>> Start();
+  // New connections to the gRPC port speak TLS. Any time. kInvalidArgument names the wrong option.
+  Status SetTls(const TlsOptions& options);
   // Stops accepting gRPC connections, and lets calls in flight finish for up to `grace`. True when
   // none was cut off. JSON requests are answered as before, up to Shutdown().
   bool DrainGrpc(std::chrono::milliseconds grace) { return grpc_.Shutdown(grace); }

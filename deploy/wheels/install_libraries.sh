@@ -7,7 +7,7 @@ version=1.64.0
 sha256=88bb94c9e4fd1c499967f83dece36a78122af7d5fb40da2019c56b9ccc6eb9dd
 
 dnf install -y -q epel-release
-dnf install -y -q --enablerepo=crb openssl-devel protozero-devel rapidjson-devel xz
+dnf install -y -q --enablerepo=crb openssl-devel protozero-devel rapidjson-devel xz zlib-devel
 
 cd "$(mktemp -d)"
 archive=nghttp2-$version.tar.xz

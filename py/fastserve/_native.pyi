@@ -203,8 +203,16 @@ class RpcCall:
         Raises NativeError (CANCELLED) when the call is no longer active.
         """
     def send_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
-    def send_message(self, message: bytes) -> None:
+    def set_compression(self, number: int) -> None:
+        """Compresses messages from now on, if the client accepts it: 0 not, 1 deflate, 2 gzip.
+
+        Before any message and the initial metadata.
+        """
+    def send_message(self, message: bytes, compress: bool = True) -> None:
         """Sends one message; waits, without the GIL, while too much is buffered.
+
+        `compress`: whether it may be compressed, if the others are. A message that is longer than
+        allowed ends the call instead, with RESOURCE_EXHAUSTED.
 
         Raises NativeError (CANCELLED) when the call is no longer active.
         """
@@ -216,9 +224,34 @@ class ServerOptions:
 
     grpc_addresses: list[str]
     """As "0.0.0.0:8500", "[::]:8500" or "unix:/path"; port 0 = any free port."""
+    unix_mode: int | None
+    """Permissions of socket files; None: those that the umask leaves."""
+    reuse_port: bool
     io_threads: int
     worker_threads: int
+    max_connections: int
+    max_streams_per_connection: int
+    max_frame_bytes: int
+    max_metadata_bytes: int
+    reset_burst: int
+    resets_per_second: int
+    control_frame_burst: float
+    control_frames_per_second: float
+    ping_burst: float
+    pings_per_second: float
+    handshake_timeout_ms: int | None
+    first_byte_timeout_ms: int | None
+    stall_timeout_ms: int | None
+    keepalive_time_ms: int | None
+    keepalive_timeout_ms: int | None
+    max_idle_ms: int | None
+    max_age_ms: int | None
+    max_age_grace_ms: int | None
     max_message_bytes: int
+    max_sent_message_bytes: int
+    max_buffered_bytes: int
+    compression: int
+    """Of answers: 0 none, 1 deflate, 2 gzip."""
     outputs_as_tensor_content: bool
     check_method_names: bool
     def __init__(self) -> None: ...
@@ -229,6 +262,15 @@ class Server:
     def __init__(self, options: ServerOptions) -> None: ...
     def start(self) -> list[int]:
         """Binds and serves; returns the bound TCP ports in the order of the addresses."""
+    def set_tls(
+        self, *, server_key: str, server_cert: str, client_roots: str, verify_clients: bool
+    ) -> None:
+        """New connections to the gRPC port speak TLS; open ones stay as they are. Any time.
+
+        All PEM text. With `verify_clients`, clients must present a certificate that one of
+        `client_roots` (empty: the system's) vouches for. Raises NativeError that names what is
+        wrong by its field in SSLConfig.
+        """
     def publish(
         self,
         servables: Sequence[Servable],

@@ -14,6 +14,7 @@ from fastserve import protos
 from fastserve.command_line import differing_from_default, help_text, parse_flags
 from fastserve.config.any_proto import unpack_any
 from fastserve.config.batching import batching_config
+from fastserve.config.channel_arguments import with_channel_arguments
 from fastserve.config.model_config_file import (
     models_from_proto,
     read_model_config_file,
@@ -33,6 +34,7 @@ from fastserve.config.server import (
     WarmupConfig,
 )
 from fastserve.config.text_proto import read_text_proto
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError, ServingError
 from fastserve.flags import COMMANDS, REPLACED_BY_PLATFORM_CONFIG_FILE
 from fastserve.observe import logs
@@ -49,7 +51,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
     What is wrong is found in the order of TensorFlow Serving (model_servers/server.cc), so that its
     texts come where its own would. Raises ServingError.
     """
-    grpc = GrpcConfig(port=values["port"], max_message_bytes=values["grpc_max_message_bytes"])
+    grpc = _grpc_config(values)
     _check_credentials(values)
     model_config = _model_config(values)
     platforms = _platforms(values)
@@ -70,6 +72,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             timeout_ms=values["rest_api_timeout_in_ms"],
             max_body_bytes=values["rest_max_body_bytes"],
             cors=values["rest_api_enable_cors_support"],
+            ssl_config_file=values["rest_ssl_config_file"],
         ),
         load=_load_config(values),
         platforms=platforms,
@@ -86,10 +89,39 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
     )
 
 
+def _grpc_config(values: Mapping[str, Any]) -> GrpcConfig:
+    transport = TransportConfig(
+        max_connections=values["grpc_max_connections"],
+        max_streams_per_connection=values["grpc_max_streams_per_connection"],
+        max_metadata_bytes=values["grpc_max_metadata_bytes"],
+        resets_per_second=values["grpc_max_resets_per_second"],
+        control_frames_per_second=values["grpc_max_control_frames_per_second"],
+        max_buffered_bytes=values["grpc_max_buffered_bytes"],
+        handshake_timeout_ms=_milliseconds(values["grpc_handshake_timeout_seconds"]),
+        first_byte_timeout_ms=_milliseconds(values["grpc_first_byte_timeout_seconds"]),
+        stall_timeout_ms=_milliseconds(values["grpc_stall_timeout_seconds"]),
+    )
+    config = GrpcConfig(
+        port=values["port"],
+        socket_path=values["grpc_socket_path"],
+        socket_mode=values["grpc_socket_mode"] or None,
+        listen_addresses=_words(values["grpc_listen_addresses"]),
+        max_message_bytes=values["grpc_max_message_bytes"],
+        ssl_config_file=values["ssl_config_file"],
+        transport=transport,
+    )
+    return with_channel_arguments(config, values["grpc_channel_arguments"])
+
+
+def _milliseconds(seconds: float) -> int | None:
+    """Returns a limit that a flag gives in seconds; None, no limit, for 0 or less."""
+    return max(1, round(seconds * 1000)) if seconds > 0 else None
+
+
 def _check_credentials(values: Mapping[str, Any]) -> None:
     if not values["use_alts_credentials"]:
         return
-    if values.get("ssl_config_file"):
+    if values["ssl_config_file"]:
         raise ConfigError(
             "Either use_alts_credentials must be false or ssl_config_file must be empty."
         )
@@ -224,8 +256,13 @@ def _check_thread_pool_factory(path: str) -> None:
         unpack_any(config.thread_pool_factory_config, types=())
 
 
+def _words(text: str) -> tuple[str, ...]:
+    """Returns what is joined by commas, nothing for an empty text."""
+    return tuple(text.split(",")) if text else ()
+
+
 def _custom_op_libraries(text: str) -> tuple[str, ...]:
-    paths = tuple(text.split(",")) if text else ()
+    paths = _words(text)
     for path in paths:
         if not os.path.isabs(path) or not os.path.isfile(path):
             problem = "not a file" if os.path.isabs(path) else "not an absolute path"

@@ -11,6 +11,7 @@ from fastserve.config.models import TransitionPolicy
 from fastserve.config.server import ANY_PORT, MAX_GRPC_MESSAGE_BYTES
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_FILE_MODE = re.compile(r"0?[0-7]{3}")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -46,6 +47,12 @@ def _port(text: str) -> int:
         raise ValueError("a port's number, or auto") from None
 
 
+def _file_mode(text: str) -> int:
+    if not _FILE_MODE.fullmatch(text):
+        raise ValueError("three octal digits, as 660")
+    return int(text, 8)
+
+
 _TYPE_NAMES: Mapping[Callable[[str], Any], str] = {
     str: "string",
     _boolean: "bool",
@@ -53,6 +60,7 @@ _TYPE_NAMES: Mapping[Callable[[str], Any], str] = {
     _int32: "int32",
     _number: "number",
     _port: "port",
+    _file_mode: "octal",
 }
 
 
@@ -179,7 +187,25 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         ),
     ),
     "Listening": (
-        Flag("port", _port, 8500, "gRPC port; 0 or auto: any free one"),
+        Flag(
+            "port",
+            _port,
+            8500,
+            "gRPC port; auto: any free one; 0: none with a socket path, else any free one",
+        ),
+        Flag("grpc_socket_path", str, "", "unix socket to listen on for gRPC, too or instead"),
+        Flag(
+            "grpc_socket_mode",
+            _file_mode,
+            "",
+            "permissions of its file, as 660; without it those that the umask leaves",
+        ),
+        Flag(
+            "grpc_listen_addresses",
+            str,
+            "",
+            "more addresses to listen on for gRPC, joined by commas: host:port or unix:path",
+        ),
         Flag(
             "rest_api_port",
             _port,
@@ -212,6 +238,71 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             False,
             "refused when true: ALTS works among machines of Google's own only; --ssl_config_file "
             "secures the port with TLS",
+        ),
+        Flag(
+            "ssl_config_file",
+            str,
+            "",
+            "SSLConfig in text format: TLS on the gRPC port; read again when it changes and on "
+            "SIGHUP",
+        ),
+        Flag("rest_ssl_config_file", str, "", "the same for the HTTP port"),
+        *(
+            Flag(f"grpc_{name}", parse, default, help_)
+            for name, parse, default, help_ in (
+                (
+                    "channel_arguments",
+                    str,
+                    "",
+                    "gRPC's settings, as grpc.max_connection_age_ms=60000,grpc.so_reuseport=1; "
+                    "they come before other flags of the same meaning",
+                ),
+                ("max_connections", _integer, 10_000, "further ones are closed at once"),
+                ("max_streams_per_connection", _integer, 4096, "calls at the same time"),
+                (
+                    "max_metadata_bytes",
+                    _integer,
+                    64 * 2**10,
+                    "of one request: names, values, and 32 for each",
+                ),
+                (
+                    "handshake_timeout_seconds",
+                    _number,
+                    10.0,
+                    "for the handshake of TLS; 0 or less: no limit",
+                ),
+                (
+                    "first_byte_timeout_seconds",
+                    _number,
+                    20.0,
+                    "from there to the first frame of HTTP/2; 0 or less: no limit",
+                ),
+                (
+                    "stall_timeout_seconds",
+                    _number,
+                    60.0,
+                    "how long answers wait for a client that takes next to nothing of them; 0 or "
+                    "less: no limit",
+                ),
+                (
+                    "max_buffered_bytes",
+                    _integer,
+                    64 * 2**20,
+                    "while more of a connection's answers wait for its client, its calls wait too",
+                ),
+                (
+                    "max_resets_per_second",
+                    _integer,
+                    1_000,
+                    "calls that one client may cancel; ten times that at once",
+                ),
+                (
+                    "max_control_frames_per_second",
+                    _integer,
+                    100,
+                    "frames of HTTP/2 that make work but carry nothing; ten times that at once",
+                ),
+            )
         ),
         Flag("port_file", str, "", "file to write ports and process id to, as JSON, once ready"),
     ),

@@ -96,6 +96,7 @@ class _Context(grpc.ServicerContext):
         self._trailing: tuple[_Metadatum, ...] | None = None
         self._initial_allowed = True
         self._finished = False
+        self._compress_next = True
         self.aborted = False
 
     # The call's end.
@@ -156,8 +157,9 @@ class _Context(grpc.ServicerContext):
         if self._finished:
             raise _CallEnded
         self._initial_allowed = False
+        compress, self._compress_next = self._compress_next, True
         try:
-            self._call.send_message(message)
+            self._call.send_message(message, compress)
         except _native.NativeError as error:
             raise _CallEnded from error
 
@@ -241,13 +243,13 @@ class _Context(grpc.ServicerContext):
     def auth_context(self) -> Mapping[str, Any]:
         return {}
 
-    # Responses are never compressed, which both of these leave to the server.
-
     def set_compression(self, compression: grpc.Compression) -> None:
-        pass
+        with self._lock:
+            if self._initial_allowed:  # Later it would have no effect, and grpcio says nothing.
+                self._call.set_compression(int(compression))
 
     def disable_next_message_compression(self) -> None:
-        pass
+        self._compress_next = False
 
 
 class _Exchange:
@@ -366,9 +368,15 @@ class RpcServer:
         max_workers: int = 16,
         *,
         access_log: AccessLog | None = None,
+        compression: grpc.Compression | None = None,
     ) -> None:
+        """`compression` is that of grpc.server(): of responses whose handler sets none itself.
+
+        None leaves it to the native server's options.
+        """
         self._server = server
         self._access_log = access_log
+        self._compression = compression
         self._generic: list[grpc.GenericRpcHandler] = []
         self._registered: dict[str, MethodHandler] = {}
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="fastserve-rpc")
@@ -411,6 +419,8 @@ class RpcServer:
     def _begin(self, call: _native.RpcCall) -> _Context:
         metadata = tuple(_Metadatum(*pair) for pair in call.metadata)
         context = _Context(call, metadata, self._access_log)
+        if self._compression is not None:
+            context.set_compression(self._compression)
         try:
             handler = self._find(_CallDetails(call.path, metadata))
             if handler is None:

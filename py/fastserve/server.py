@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import cast
 import uvloop
 
 from fastserve import _native, protos
+from fastserve.certificates import CertificateFile
 from fastserve.config.cpus import available_cpus
 from fastserve.config.model_config_file import (
     check_transition,
@@ -24,7 +26,8 @@ from fastserve.config.model_config_file import (
 from fastserve.config.models import ModelConfig
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.server import ServerConfig
-from fastserve.errors import ConfigError
+from fastserve.config.tls import TlsConfig
+from fastserve.errors import ConfigError, ServingError
 from fastserve.gateway import pages
 from fastserve.gateway.gateway import Gateway
 from fastserve.manager.manager import ModelManager
@@ -113,6 +116,14 @@ class ModelServer:
         self._config_file = ConfigFileWatcher(
             self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
+        self._certificates = [
+            CertificateFile(flag, path, use)
+            for flag, path, use in (
+                ("ssl_config_file", config.grpc.ssl_config_file, self._use_grpc_tls),
+                ("rest_ssl_config_file", config.rest.ssl_config_file, self._use_rest_tls),
+            )
+            if path
+        ]
         self._stopping = asyncio.Event()
         self._access_log = _access_log(config.observe)
         self._rpcs = RpcServer(self._native, access_log=self._access_log)
@@ -131,14 +142,28 @@ class ModelServer:
         Raises ServingError when a library cannot be read, a port cannot be had, or, with a strict
         start, a model does not become available.
         """
+        try:
+            await self._start()
+        except ServingError:
+            await self._stop(grace_s=0.0)  # a socket's file goes with its listener
+            raise
+        await self._stopping.wait()
+        await asyncio.sleep(self._config.observe.drain_delay_s)
+        await self._stop(self._config.shutdown_grace_s)
+        return 0
+
+    async def _start(self) -> None:
         models = self._config.models
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        for file in self._certificates:
+            file.load()
+            file.watch()
         grpc_port = self._start_grpc()
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
-        if self._config.model_config_file:
-            loop.add_signal_handler(signal.SIGHUP, self._config_file.reload_now)
+        if self._config.model_config_file or self._certificates:
+            loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         if self._config.xla:
             enable_xla()
         if libraries := self._config.custom_op_libraries:
@@ -150,16 +175,18 @@ class ModelServer:
             self._announce(grpc_port, rest_port)
         if self._config.model_config_file:
             self._config_file.start(models)
-        await self._stopping.wait()
-        await asyncio.sleep(self._config.observe.drain_delay_s)
-        await self._stop()
-        return 0
 
     # Parts
 
     def _native_options(self) -> _native.ServerOptions:
         options = _native.ServerOptions()
-        options.grpc_addresses = [f"[::]:{max(0, self._config.grpc.port)}"]
+        options.grpc_addresses = list(self._config.grpc.addresses)
+        options.unix_mode = self._config.grpc.socket_mode
+        transport = self._config.grpc.transport
+        for field in dataclasses.fields(transport):
+            setattr(options, field.name, getattr(transport, field.name))
+        options.reset_burst = transport.reset_burst
+        options.control_frame_burst = transport.control_frame_burst
         options.max_message_bytes = self._config.grpc.max_message_bytes
         options.io_threads = self._io_threads
         options.worker_threads = self._worker_threads
@@ -204,11 +231,25 @@ class ModelServer:
 
     def _start_grpc(self) -> int:
         try:
-            (port,) = self._native.start()
+            ports = self._native.start()
         except _native.NativeError as error:
             raise ConfigError(error.message) from error
         self._rpcs.start()
-        return port
+        return ports[0]
+
+    def _use_grpc_tls(self, tls: TlsConfig) -> None:
+        try:
+            self._native.set_tls(
+                server_key=tls.server_key,
+                server_cert=tls.server_cert,
+                client_roots=tls.custom_ca,
+                verify_clients=tls.client_verify,
+            )
+        except _native.NativeError as error:
+            raise ValueError(error.message) from error
+
+    def _use_rest_tls(self, tls: TlsConfig) -> None:
+        self._gateway.use_tls(tls.ssl_context())
 
     # Models
 
@@ -246,10 +287,11 @@ class ModelServer:
     # Life
 
     def _announce(self, grpc_port: int, rest_port: int) -> None:
-        _LOGGER.info(
-            "Running gRPC ModelServer at 0.0.0.0:%d ... (%d I/O and %d worker threads)",
-            *(grpc_port, self._io_threads, self._worker_threads),
-        )
+        _LOGGER.info("%d I/O and %d worker threads", self._io_threads, self._worker_threads)
+        if grpc_port:
+            _LOGGER.info("Running gRPC ModelServer at 0.0.0.0:%d ...", grpc_port)
+        if path := self._config.grpc.socket_path:
+            _LOGGER.info("Running gRPC ModelServer at UNIX socket %s ...", path)
         if rest_port:
             _LOGGER.info("Exporting HTTP/REST API at:localhost:%d ...", rest_port)
         if self._config.port_file:
@@ -267,21 +309,26 @@ class ModelServer:
         self._config_file.stop()
         self._manager.stop()
 
-    async def _stop(self) -> None:
+    def _on_hangup(self) -> None:
+        for file in self._certificates:
+            file.reload()
+        if self._config.model_config_file:
+            self._config_file.reload_now()
+
+    async def _stop(self, grace_s: float) -> None:
         """Stops accepting, finishes what is in flight within the grace, cuts off the rest."""
-        grace = self._config.shutdown_grace_s
         loop = asyncio.get_running_loop()
-        end = loop.time() + grace + _STOP_MARGIN_S
+        end = loop.time() + grace_s + _STOP_MARGIN_S
         for batcher in self._batchers.values():
             batcher.stop_waiting()
-        drained = loop.run_in_executor(None, self._native.drain_grpc, grace)
-        await self._gateway.drain(grace)
+        drained = loop.run_in_executor(None, self._native.drain_grpc, grace_s)
+        await self._gateway.drain(grace_s)
         native = asyncio.ensure_future(self._stop_native(drained))
         # A run that is under way cannot be interrupted, so the wait for its thread is bounded.
         done, _ = await asyncio.wait([native], timeout=max(0.0, end - loop.time()))
         if not done or not native.result():
             _LOGGER.warning(
-                "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace
+                "requests that outlasted --shutdown_grace_seconds=%g were cut off", grace_s
             )
         if self._access_log is not None:
             self._access_log.write_now()

@@ -45,12 +45,19 @@ def predict_request(
 
 
 class Client:
-    """Both services of one server, over one channel."""
+    """Both services of one server, over one channel, with TLS if `credentials` are given."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self, target: int | str, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        """`target`: a port of the loopback interface, or what grpcio takes as such."""
+        address = f"127.0.0.1:{target}" if isinstance(target, int) else target
         # A subchannel of its own: channels to one target otherwise share a connection.
         options = (*UNLIMITED, ("grpc.use_local_subchannel_pool", 1))
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
+        if credentials is None:
+            self.channel = grpc.insecure_channel(address, options=options)
+        else:
+            self.channel = grpc.secure_channel(address, credentials, options=options)
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.model = model_service_pb2_grpc.ModelServiceStub(self.channel)
 

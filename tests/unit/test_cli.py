@@ -23,6 +23,7 @@ from fastserve.config.server import (
     ServerConfig,
     WarmupConfig,
 )
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, ConfigError, ServingError
 from fastserve.flags import GROUPS
 from support.server import command, environment
@@ -144,6 +145,10 @@ def test_unknown_argument_is_refused_with_the_nearest_flag(argument: str, messag
         ),
         *((f"--port={text}", "a port's number, or auto") for text in ("", "http", "1.0")),
         *((f"--demo={text}", "true, false, 1 or 0") for text in ("", "yes", "2")),
+        *(
+            (f"--grpc_socket_mode={t}", "three octal digits, as 660")
+            for t in ("", "9", "rw", "888")
+        ),
         ("--shutdown_grace_seconds=soon", "a number"),
         ("--model_config_file_poll_wait_seconds=2147483648", "an integer of 32 bits"),
         ("--model_config_file_poll_wait_seconds=1s", "an integer"),
@@ -182,6 +187,49 @@ def test_flags_reach_the_configuration() -> None:
     assert made.outputs_as_tensor_content
     assert (made.io_threads, made.worker_threads) == (11, 12)
     assert (made.shutdown_grace_s, made.port_file) == (1.5, "/p")
+
+
+def test_listening_flags_reach_the_configuration() -> None:
+    made = config(
+        *("--grpc_socket_path=/s", "--grpc_socket_mode=0660", "--grpc_listen_addresses=a:1,b:2"),
+        *("--ssl_config_file=/t", "--rest_ssl_config_file=/u"),
+    )
+    assert (made.grpc.socket_path, made.grpc.socket_mode) == ("/s", 0o660)
+    assert made.grpc.listen_addresses == ("a:1", "b:2")
+    assert (made.grpc.ssl_config_file, made.rest.ssl_config_file) == ("/t", "/u")
+    assert config().grpc.socket_mode is None
+
+
+def test_limits_of_the_grpc_port_reach_the_configuration() -> None:
+    made = config(
+        *("--grpc_max_connections=1", "--grpc_max_streams_per_connection=2"),
+        *("--grpc_max_metadata_bytes=3", "--grpc_max_resets_per_second=4"),
+        *("--grpc_max_control_frames_per_second=5", "--grpc_max_buffered_bytes=6"),
+        *("--grpc_handshake_timeout_seconds=0.007", "--grpc_first_byte_timeout_seconds=0"),
+        "--grpc_stall_timeout_seconds=0.0001",
+    ).grpc.transport
+    assert made == TransportConfig(
+        max_connections=1,
+        max_streams_per_connection=2,
+        max_metadata_bytes=3,
+        resets_per_second=4,
+        control_frames_per_second=5,
+        max_buffered_bytes=6,
+        handshake_timeout_ms=7,
+        first_byte_timeout_ms=None,
+        stall_timeout_ms=1,
+    )
+    assert (made.reset_burst, made.control_frame_burst) == (40, 50)
+    assert config().grpc.transport == TransportConfig()
+
+
+def test_channel_arguments_come_before_other_flags() -> None:
+    made = config(
+        *("--grpc_max_message_bytes=1", "--grpc_max_streams_per_connection=2"),
+        "--grpc_channel_arguments=grpc.max_receive_message_length=3,grpc.max_concurrent_streams=4",
+    )
+    assert made.grpc.max_message_bytes == 3
+    assert made.grpc.transport.max_streams_per_connection == 4
 
 
 def test_tensorflow_lite_flags_reach_the_configuration() -> None:

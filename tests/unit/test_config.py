@@ -21,6 +21,7 @@ from fastserve.config.server import (
     SessionConfig,
     WarmupConfig,
 )
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import INVALID_ARGUMENT, ConfigError
 
 
@@ -45,8 +46,23 @@ def server(**changes: Any) -> ServerConfig:
         (lambda: LatestPolicy(num_versions=0), "asks for 0 versions; it must be at least 1"),
         (lambda: GrpcConfig(port=65536), "--port is 65536; it must be from 1 to 65535, or auto"),
         (lambda: GrpcConfig(port=-2), "--port is -2;"),
+        (
+            lambda: GrpcConfig(listen_addresses=("a:1", "")),
+            "--grpc_listen_addresses is 'a:1,'; it must be addresses joined by commas",
+        ),
         (lambda: GrpcConfig(max_message_bytes=0), "--grpc_max_message_bytes is 0;"),
         (lambda: GrpcConfig(max_message_bytes=2**31), "it must be from 1 to 2147483647"),
+        *(
+            (lambda field=field: TransportConfig(**{field: 0}), f"--grpc_{flag} is 0; it must be")
+            for field, flag in (
+                ("max_connections", "max_connections"),
+                ("max_streams_per_connection", "max_streams_per_connection"),
+                ("max_metadata_bytes", "max_metadata_bytes"),
+                ("resets_per_second", "max_resets_per_second"),
+                ("control_frames_per_second", "max_control_frames_per_second"),
+                ("max_buffered_bytes", "max_buffered_bytes"),
+            )
+        ),
         (lambda: RestConfig(port=65536), "--rest_api_port is 65536;"),
         (lambda: RestConfig(max_body_bytes=0), "--rest_max_body_bytes is 0;"),
         (lambda: LoadConfig(max_retries=-1), "--max_num_load_retries is -1;"),
@@ -91,6 +107,20 @@ def test_what_cannot_work_is_refused(make: Callable[[], object], message: str) -
 def test_free_ports_do_not_clash(port: int) -> None:
     made = server(grpc=GrpcConfig(port=port), rest=RestConfig(port=port))
     assert made.rest.enabled == (port == ANY_PORT)
+
+
+@pytest.mark.parametrize(
+    ("grpc", "addresses"),
+    [
+        (GrpcConfig(), ("[::]:8500",)),
+        (GrpcConfig(port=0), ("[::]:0",)),
+        (GrpcConfig(port=ANY_PORT, socket_path="s"), ("[::]:0", "unix:s")),
+        (GrpcConfig(port=0, socket_path="/s"), ("unix:/s",)),
+        (GrpcConfig(port=1, listen_addresses=("a:1", "b:0")), ("[::]:1", "a:1", "b:0")),
+    ],
+)
+def test_grpc_listens_on_port_socket_and_more(grpc: GrpcConfig, addresses: tuple[str, ...]) -> None:
+    assert grpc.addresses == addresses
 
 
 def test_limits_themselves_are_allowed() -> None:

@@ -12,6 +12,7 @@
 #include "base/byte_chain.h"
 #include "base/status.h"
 #include "metrics/request_record.h"
+#include "transport/grpc/compression.h"
 
 namespace fastserve {
 
@@ -49,7 +50,12 @@ class Call {
 
   // For streams. Initial metadata goes out before the first message; if never given, it is empty.
   virtual void SendInitialMetadata(Metadata metadata) = 0;
-  virtual void SendMessage(ByteChain message) = 0;
+  // Messages are compressed so from now on, if the client accepts it; before any of them and the
+  // initial metadata. Without it, as the server's options say.
+  virtual void SetCompression(Compression compression) = 0;
+  // `compress`: whether this one may be, if the others are. A message longer than the server's
+  // options allow ends the call with RESOURCE_EXHAUSTED.
+  virtual void SendMessage(ByteChain message, bool compress = true) = 0;
   // Bytes given to SendMessage() and not yet taken by the socket, so that a writer can hold back.
   virtual size_t buffered_bytes() const = 0;
   // Gives flow-control credit for a request message of `bytes` that the handler has consumed.

@@ -17,11 +17,13 @@ constexpr auto kLingerWait = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-Connection::Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin)
+Connection::Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
+                       std::shared_ptr<const CallOrigin> origin, double jitter)
     : owner_(owner),
       origin_(std::move(origin)),
-      socket_(std::move(fd)),
-      session_(*this, owner.methods(), origin_) {
+      socket_(std::move(fd), tls),
+      session_(*this, owner.methods(), owner.options().http2, origin_),
+      watch_(owner.options().limits, EventLoop::Clock::now(), jitter) {
   origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
   OnOutput();  // our SETTINGS
 }
@@ -34,14 +36,14 @@ Connection::~Connection() {
 
 size_t Connection::calls_in_flight() const {
   if (lingering_) return 0;
-  const bool unsent = !session_.http2().output().empty();
+  const bool unsent = !session_.http2().output().empty() || socket_.must_flush();
   return session_.calls_in_flight() + (unsent ? 1 : 0);
 }
 
 void Connection::OnReady(uint32_t events) {
   const bool input = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
   if (lingering_) {
-    if (!DiscardInput()) Close();
+    if (!socket_.Discard(owner_.read_buffer())) Close();
   } else if ((input && !Read()) || !Flush()) {
     Close();
   }
@@ -56,18 +58,18 @@ void Connection::OnOutput() { origin_->loop->Defer(this); }
 bool Connection::Read() {
   const std::span<char> room = owner_.read_buffer();
   const Socket::Received received = socket_.Receive(room);
-  if (received.state != Socket::State::kOpen) return received.state == Socket::State::kBlocked;
-  if (!failed_) failed_ = !session_.Receive({room.data(), received.bytes}).ok();
-  return true;
-}
-
-bool Connection::DiscardInput() {
-  return socket_.Receive(owner_.read_buffer()).state != Socket::State::kEnded;
+  received_ += received.bytes;
+  if (received.bytes > 0 && !failed_) {
+    failed_ = !session_.Receive({room.data(), received.bytes}).ok();
+  }
+  if (received.state == Socket::State::kFailed) failed_ = true;
+  return received.state != Socket::State::kEnded;
 }
 
 bool Connection::Flush() {
   if (!Write()) return false;
   if (watching_output_) return true;  // not all is written; also of what http2 has not handed out
+  session_.RunHeld();
   Http2Session& http2 = session_.http2();
   const bool drained = http2.drained() && session_.calls_in_flight() == 0;
   if (failed_ || drained || http2.finished()) Linger();
@@ -77,17 +79,18 @@ bool Connection::Flush() {
 bool Connection::Write() {
   Http2Session& http2 = session_.http2();
   OutputQueue& output = http2.output();
-  for (size_t written = 0; written < kWrittenPerTurn;) {
+  const uint64_t enough = sent_ + kWrittenPerTurn;
+  while (sent_ < enough) {
     if (!http2.Pull(kPullBytes)) return false;
-    if (output.empty()) {
+    if (!socket_.wants_to_send(output)) {
       WatchOutput(false);
       return true;
     }
     const size_t before = output.size();
     const Socket::State state = socket_.Send(output);
+    sent_ += before - output.size();
     if (state == Socket::State::kEnded) return false;
     if (state == Socket::State::kBlocked) break;
-    written += before - output.size();
   }
   WatchOutput(true);
   return true;
@@ -105,8 +108,32 @@ void Connection::Linger() {
   SetTimer(kLingerWait, &Connection::Close);
 }
 
-void Connection::StartDrain() {
+void Connection::Look(EventLoop::Clock::time_point now) {
   if (lingering_) return;
+  const Http2Session& http2 = session_.http2();
+  switch (watch_.Look(now, {.established = socket_.established(),
+                            .greeted = http2.greeted(),
+                            .calls = session_.calls_in_flight(),
+                            .calls_begun = session_.calls_begun(),
+                            .received = received_,
+                            .sent = sent_,
+                            .bodies_taken = session_.bytes_taken(),
+                            .bodies_wait = session_.bytes_waiting() > 0,
+                            .output_waits = watching_output_})) {
+    case ConnectionWatch::Action::kNone:
+      return;
+    case ConnectionWatch::Action::kPing:
+      session_.http2().Ping();
+      return OnOutput();
+    case ConnectionWatch::Action::kDrain:
+      return StartDrain();
+    case ConnectionWatch::Action::kClose:
+      return Close();
+  }
+}
+
+void Connection::StartDrain() {
+  if (lingering_ || std::exchange(draining_, true)) return;
   session_.http2().StartDrain();
   SetTimer(kDrainWait, &Connection::OnDrainTimer);
   OnOutput();

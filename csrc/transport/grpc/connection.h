@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "transport/grpc/connection_watch.h"
 #include "transport/grpc/grpc_session.h"
 #include "transport/net/event_loop.h"
 #include "transport/net/socket.h"
@@ -19,7 +20,9 @@ class Connection : private EventLoop::Watcher,
                    private EventLoop::Deferred,
                    private GrpcSession::Host {
  public:
-  Connection(IoThread& owner, UniqueFd fd, std::shared_ptr<const CallOrigin> origin);
+  // Null `tls`: cleartext. `jitter` as ConnectionWatch takes it.
+  Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
+             std::shared_ptr<const CallOrigin> origin, double jitter);
   ~Connection() override;  // the calls left are done()
 
   // Asks the peer to open no more streams; closes once the calls in flight are answered.
@@ -27,6 +30,8 @@ class Connection : private EventLoop::Watcher,
   // Calls that would be cut off if the connection were closed now. An answer that is not wholly
   // written yet counts, several of them as one.
   size_t calls_in_flight() const;
+  // Acts on what has taken too long. May end this object.
+  void Look(EventLoop::Clock::time_point now);
 
  private:
   void OnReady(uint32_t events) override;
@@ -37,7 +42,6 @@ class Connection : private EventLoop::Watcher,
   bool Read();
   bool Write();
   bool Flush();
-  bool DiscardInput();
   void Linger();
   void WatchOutput(bool on);
   void Close();  // ends this object
@@ -48,8 +52,12 @@ class Connection : private EventLoop::Watcher,
   const std::shared_ptr<const CallOrigin> origin_;
   Socket socket_;
   GrpcSession session_;
+  ConnectionWatch watch_;
+  uint64_t received_ = 0;     // bytes, in total
+  uint64_t sent_ = 0;         // bytes, in total
   EventLoop::TimerId timer_;  // of draining, then of lingering
   bool watching_output_ = false;
+  bool draining_ = false;
   bool failed_ = false;  // send what is pending, then close
   bool lingering_ = false;
 };

@@ -4,9 +4,9 @@
 
 namespace fastserve {
 
-GrpcSession::GrpcSession(Host& host, const MethodTable& methods,
+GrpcSession::GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits,
                          std::shared_ptr<const CallOrigin> origin)
-    : host_(host), methods_(methods), origin_(std::move(origin)), http2_(*this, Http2Limits{}) {}
+    : host_(host), methods_(methods), origin_(std::move(origin)), http2_(*this, limits) {}
 
 GrpcSession::~GrpcSession() { AbandonCalls(); }
 
@@ -20,7 +20,16 @@ Status GrpcSession::Receive(ByteView bytes) {
   return status;
 }
 
+void GrpcSession::RunHeld() {
+  while (!held_.empty() && !congested()) {
+    const auto call = std::move(held_.front());
+    held_.pop_front();
+    call->Run();
+  }
+}
+
 void GrpcSession::AbandonCalls() {
+  held_.clear();
   const auto calls = std::exchange(calls_, {});
   for (const auto& call : calls) call->Detach();
 }
@@ -44,6 +53,7 @@ Http2Stream* GrpcSession::OnStream(int32_t id) {
   auto call = std::make_shared<ServerCall>(id, *this, origin_);
   call->index = calls_.size();
   ++in_flight_;
+  ++calls_begun_;
   calls_.push_back(std::move(call));
   return calls_.back().get();
 }

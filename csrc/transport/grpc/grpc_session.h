@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -21,7 +23,8 @@ class GrpcSession : private Http2Events {
   };
 
   // `host` and `methods` outlive this.
-  GrpcSession(Host& host, const MethodTable& methods, std::shared_ptr<const CallOrigin> origin);
+  GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits,
+              std::shared_ptr<const CallOrigin> origin);
   ~GrpcSession() override;  // the calls left are done()
 
   // Takes what the socket has brought; native methods run inside, and the host is not told of
@@ -32,6 +35,13 @@ class GrpcSession : private Http2Events {
 
   // Calls whose answer is not wholly handed to http2() yet.
   size_t calls_in_flight() const { return in_flight_; }
+  // Calls since the begin.
+  uint64_t calls_begun() const { return calls_begun_; }
+  // Bytes of answers that http2() has taken since the begin, and those that wait for that.
+  uint64_t bytes_taken() const { return bytes_taken_; }
+  size_t bytes_waiting() const { return bytes_waiting_; }
+  // Runs calls that were held back, as far as the peer has taken earlier answers.
+  void RunHeld();
   // Ends every call; the peer is told nothing.
   void AbandonCalls();
 
@@ -40,6 +50,16 @@ class GrpcSession : private Http2Events {
   void WantOutput();
   void WatchDeadline(std::shared_ptr<ServerCall> call);
   void OnAnswered() { --in_flight_; }
+  void OnBytesWait(size_t bytes) { bytes_waiting_ += bytes; }
+  void OnBytesTaken(size_t bytes) {
+    bytes_waiting_ -= bytes;
+    bytes_taken_ += bytes;
+  }
+  void OnBytesDropped(size_t bytes) { bytes_waiting_ -= bytes; }
+  // The peer leaves so much of its answers that no more are to be made for it.
+  bool congested() const { return bytes_waiting_ > origin_->options.max_buffered_bytes; }
+  // Runs `call` when the session is no longer congested, in order.
+  void Hold(std::shared_ptr<ServerCall> call) { held_.push_back(std::move(call)); }
   void Remove(ServerCall& call);
 
  private:
@@ -51,7 +71,11 @@ class GrpcSession : private Http2Events {
   Http2Session http2_;
   std::vector<std::shared_ptr<ServerCall>> calls_;
   std::vector<std::shared_ptr<ServerCall>> new_deadlines_;  // to be armed after this burst
+  std::deque<std::shared_ptr<ServerCall>> held_;
   size_t in_flight_ = 0;
+  uint64_t calls_begun_ = 0;
+  uint64_t bytes_taken_ = 0;
+  size_t bytes_waiting_ = 0;
   bool receiving_ = false;
 };
 

@@ -13,6 +13,9 @@ namespace {
 // the kernel to the message's buffer.
 constexpr size_t kReadBytes = 64 << 10;
 
+// By which part connections last longer or shorter than their limits say, as with gRPC.
+constexpr double kJitter = 0.1;
+
 // Signals are for the program's own threads, which wait for them.
 class SignalsBlocked {
  public:
@@ -29,11 +32,12 @@ class SignalsBlocked {
 
 }  // namespace
 
-Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods, ConnectionGate& gate,
-                                                  int number) {
+Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods,
+                                                  const ConnectionOptions& options,
+                                                  ConnectionGate& gate, int number) {
   Result<std::shared_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop.ok()) return loop.status();
-  std::unique_ptr<IoThread> self(new IoThread(methods, gate, std::move(*loop)));
+  std::unique_ptr<IoThread> self(new IoThread(methods, options, gate, std::move(*loop)));
   const SignalsBlocked blocked;
   try {
     self->thread_ = std::thread([loop = self->loop_] { loop->Run(); });
@@ -45,21 +49,47 @@ Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods, Co
   return self;
 }
 
-IoThread::IoThread(const MethodTable& methods, ConnectionGate& gate,
-                   std::shared_ptr<EventLoop> loop)
-    : methods_(methods), gate_(gate), loop_(std::move(loop)), read_buffer_(kReadBytes) {}
+IoThread::IoThread(const MethodTable& methods, const ConnectionOptions& options,
+                   ConnectionGate& gate, std::shared_ptr<EventLoop> loop)
+    : methods_(methods),
+      options_(options),
+      gate_(gate),
+      loop_(std::move(loop)),
+      read_buffer_(kReadBytes) {}
 
 IoThread::~IoThread() { CutOff(); }
 
-void IoThread::Adopt(UniqueFd fd, std::string peer) {
+void IoThread::Adopt(UniqueFd fd, std::shared_ptr<const TlsContext> tls, std::string peer) {
   open_.fetch_add(1, std::memory_order_relaxed);
   // Shared only because a std::function can be copied.
   auto held = std::make_shared<UniqueFd>(std::move(fd));
-  loop_->Post([this, held, peer = std::move(peer)] {
-    auto origin = std::make_shared<const CallOrigin>(CallOrigin{loop_, peer});
-    auto connection = std::make_unique<Connection>(*this, std::move(*held), std::move(origin));
-    connections_.emplace(connection.get(), std::move(connection));
+  loop_->Post([this, held, tls = std::move(tls), peer = std::move(peer)] {
+    Open(std::move(*held), tls.get(), peer);
   });
+}
+
+void IoThread::Open(UniqueFd fd, const TlsContext* tls, std::string peer) {
+  auto origin =
+      std::make_shared<const CallOrigin>(CallOrigin{loop_, std::move(peer), options_.calls});
+  const double jitter = std::uniform_real_distribution(-kJitter, kJitter)(random_);
+  auto connection =
+      std::make_unique<Connection>(*this, std::move(fd), tls, std::move(origin), jitter);
+  connections_.emplace(connection.get(), std::move(connection));
+  if (!std::exchange(looks_, true)) LookLater();
+}
+
+void IoThread::LookLater() {
+  const auto period = ConnectionWatch::Period(options_.limits);
+  loop_->AddTimer(EventLoop::Clock::now() + period, [this] { Look(); });
+}
+
+void IoThread::Look() {
+  std::vector<Connection*> all;  // each may remove itself, and no other
+  for (const auto& [connection, owner] : connections_) all.push_back(connection);
+  const auto now = EventLoop::Clock::now();
+  for (Connection* connection : all) connection->Look(now);
+  looks_ = !connections_.empty();
+  if (looks_) LookLater();
 }
 
 void IoThread::Remove(Connection& connection) {

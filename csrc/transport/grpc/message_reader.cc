@@ -6,6 +6,13 @@
 #include <utility>
 
 namespace fastserve {
+namespace {
+
+Status NoMemory(size_t size) {
+  return Status::ResourceExhausted("no memory for a message of " + std::to_string(size) + " bytes");
+}
+
+}  // namespace
 
 Result<std::optional<ByteBuffer>> MessageReader::Next(ByteView& piece) {
   if (prefix_filled_ < kMessagePrefix) {
@@ -22,7 +29,20 @@ Result<std::optional<ByteBuffer>> MessageReader::Next(ByteView& piece) {
   filled_ += taken;
   if (filled_ < size_) return std::optional<ByteBuffer>();
   prefix_filled_ = 0;
-  return std::optional<ByteBuffer>(std::exchange(buffer_, ByteBuffer()));
+  ByteBuffer message = std::exchange(buffer_, ByteBuffer());
+  if (prefix_[0] != 0) return Decompressed(message);
+  return std::optional<ByteBuffer>(std::move(message));
+}
+
+Result<std::optional<ByteBuffer>> MessageReader::Decompressed(const ByteBuffer& packed) const {
+  const Result<std::string> plain =
+      Decompress(*ParseCompression(encoding_), packed.view(), max_message_bytes_);
+  if (!plain.ok()) return plain.status();
+  const size_t offset = payload_offset_ ? payload_offset_(*plain, plain->size()) : 0;
+  ByteBuffer message = ByteBuffer::Allocate(plain->size(), offset);
+  if (!message) return NoMemory(plain->size());
+  std::memcpy(message.data(), plain->data(), plain->size());
+  return std::optional<ByteBuffer>(std::move(message));
 }
 
 Status MessageReader::ReadPrefix(ByteView& piece) {
@@ -49,16 +69,17 @@ Status MessageReader::CheckFlag() const {
   if (encoding_.empty()) {
     return Status::Internal("a message is flagged as compressed, but grpc-encoding is identity");
   }
-  return Status::Unimplemented("messages compressed with \"" + encoding_ +
-                               "\" are not supported; supported encodings: identity");
+  if (ParseCompression(encoding_)) return {};
+  return Status::Unimplemented(
+      "messages compressed with \"" + encoding_ +
+      "\" are not supported; supported encodings: " + std::string(kAcceptedEncodings));
 }
 
 Status MessageReader::Allocate(ByteView head) {
-  const size_t offset = payload_offset_ ? payload_offset_(head, size_) : 0;
+  const bool compressed = prefix_[0] != 0;
+  const size_t offset = payload_offset_ && !compressed ? payload_offset_(head, size_) : 0;
   buffer_ = ByteBuffer::Allocate(size_, offset);
-  if (buffer_) return {};
-  return Status::ResourceExhausted("no memory for a message of " + std::to_string(size_) +
-                                   " bytes");
+  return buffer_ ? Status() : NoMemory(size_);
 }
 
 }  // namespace fastserve

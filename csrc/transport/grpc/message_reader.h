@@ -7,6 +7,7 @@
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "transport/grpc/compression.h"
 
 namespace fastserve {
 
@@ -30,14 +31,14 @@ class MessageReader {
   // `offset` judges, is what has arrived with the message's first byte.
   void set_payload_offset(PayloadOffset offset) { payload_offset_ = offset; }
 
-  // The request's grpc-encoding. Only "identity" is supported, but a peer may announce another and
-  // send every message uncompressed.
+  // The request's grpc-encoding. A peer may announce one that we do not know and send every message
+  // uncompressed.
   void set_encoding(ByteView encoding) { encoding_ = encoding == "identity" ? "" : encoding; }
 
   // Takes bytes from the front of `piece`: a message when one is complete, nothing when `piece` is
-  // used up. An error is final: kUnimplemented for a message compressed as announced, kInternal for
-  // a prefix that makes no sense, kResourceExhausted for a message that is too long or for which
-  // there is no memory.
+  // used up. An error is final: kUnimplemented for a message compressed in a way that we do not
+  // know, kInternal for a prefix or compressed bytes that make no sense, kResourceExhausted for a
+  // message that is too long, as it comes or decompressed, or for which there is no memory.
   Result<std::optional<ByteBuffer>> Next(ByteView& piece);
 
   bool has_encoding() const { return !encoding_.empty(); }
@@ -52,6 +53,7 @@ class MessageReader {
   Status ReadPrefix(ByteView& piece);
   Status CheckFlag() const;
   Status Allocate(ByteView head);
+  Result<std::optional<ByteBuffer>> Decompressed(const ByteBuffer& packed) const;
 
   const size_t max_message_bytes_;
   PayloadOffset payload_offset_ = nullptr;

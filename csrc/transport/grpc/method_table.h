@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -28,7 +27,6 @@ struct MethodTable {
 
   Methods methods;
   FallbackHandler fallback;  // may be null
-  size_t max_message_bytes = 0;
 };
 
 }  // namespace fastserve

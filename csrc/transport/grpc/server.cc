@@ -8,7 +8,6 @@
 #include "transport/grpc/connection_gate.h"
 #include "transport/grpc/io_thread.h"
 #include "transport/grpc/method_table.h"
-#include "transport/net/listener.h"
 
 namespace fastserve {
 
@@ -16,9 +15,7 @@ namespace fastserve {
 // has fewest: gRPC clients hold few, long-lived connections, which a hash would spread badly.
 class GrpcServer::Impl {
  public:
-  explicit Impl(GrpcServerOptions options) : options_(std::move(options)) {
-    methods_.max_message_bytes = options_.max_message_bytes;
-  }
+  explicit Impl(GrpcServerOptions options) : options_(std::move(options)) {}
 
   MethodTable& methods() { return methods_; }
   const std::vector<int>& ports() const { return ports_; }
@@ -27,6 +24,7 @@ class GrpcServer::Impl {
         threads_.begin(), threads_.end(), size_t{0},
         [](size_t sum, const auto& thread) { return sum + thread->connections(); });
   }
+  void SetTls(std::shared_ptr<const TlsContext> tls);
 
   Status Start();
   bool Shutdown(std::chrono::milliseconds grace);
@@ -42,14 +40,16 @@ class GrpcServer::Impl {
   std::vector<int> ports_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // once started: the first loop's
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::mutex shutdown_mutex_;  // makes a second Shutdown() wait for the first
+  std::mutex tls_mutex_;
+  std::shared_ptr<const TlsContext> tls_;  // of new connections; null: cleartext
+  std::mutex shutdown_mutex_;              // makes a second Shutdown() wait for the first
   bool started_ = false;
 };
 
 Status GrpcServer::Impl::Start() {
   std::vector<std::unique_ptr<Listener>> listeners;
   for (const std::string& address : options_.addresses) {
-    Result<std::unique_ptr<Listener>> listener = Listener::Bind(address);
+    Result<std::unique_ptr<Listener>> listener = Listener::Bind(address, options_.listen);
     if (!listener.ok()) return listener.status();
     listeners.push_back(std::move(*listener));
   }
@@ -69,7 +69,8 @@ Status GrpcServer::Impl::Start() {
 
 Status GrpcServer::Impl::StartThreads() {
   for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
-    Result<std::unique_ptr<IoThread>> thread = IoThread::Start(methods_, gate_, i);
+    Result<std::unique_ptr<IoThread>> thread =
+        IoThread::Start(methods_, options_.connections, gate_, i);
     if (!thread.ok()) {
       threads_.clear();
       return thread.status();
@@ -80,11 +81,22 @@ Status GrpcServer::Impl::StartThreads() {
 }
 
 void GrpcServer::Impl::Accept(UniqueFd fd, const SocketAddress& peer) {
+  if (connections() >= options_.max_connections) return;  // which closes it
   const auto fewest = std::min_element(
       threads_.begin(), threads_.end(),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
+  std::shared_ptr<const TlsContext> tls;
+  {
+    const std::lock_guard lock(tls_mutex_);
+    tls = tls_;
+  }
   gate_.Enter();
-  (*fewest)->Adopt(std::move(fd), PeerName(peer));
+  (*fewest)->Adopt(std::move(fd), std::move(tls), PeerName(peer));
+}
+
+void GrpcServer::Impl::SetTls(std::shared_ptr<const TlsContext> tls) {
+  const std::lock_guard lock(tls_mutex_);
+  tls_ = std::move(tls);
 }
 
 // On the first loop, so that every connection it accepted was given to its thread before.
@@ -118,6 +130,8 @@ void GrpcServer::AddUnary(std::string path, UnaryMethod method) {
 void GrpcServer::SetFallback(FallbackHandler handler) {
   impl_->methods().fallback = std::move(handler);
 }
+
+void GrpcServer::SetTls(std::shared_ptr<const TlsContext> tls) { impl_->SetTls(std::move(tls)); }
 
 Status GrpcServer::Start() { return impl_->Start(); }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,11 @@
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/grpc/call.h"
+#include "transport/grpc/compression.h"
+#include "transport/grpc/connection_watch.h"
+#include "transport/http2/http2_session.h"
+#include "transport/net/listener.h"
+#include "transport/net/tls_context.h"
 
 namespace fastserve {
 
@@ -25,18 +31,40 @@ struct UnaryMethod {
 // Makes the receiver of a call that no native method takes; null = UNIMPLEMENTED. On an I/O thread.
 using FallbackHandler = std::function<std::unique_ptr<CallEvents>(CallPtr call)>;
 
+// What holds for every call.
+struct CallOptions {
+  // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
+  size_t max_message_bytes = 2147483647;
+  // An answer with a longer message becomes RESOURCE_EXHAUSTED; gRPC itself carries no longer ones.
+  size_t max_sent_message_bytes = UINT32_MAX;
+  // Of answers, for clients that accept it and handlers that ask for nothing else.
+  Compression compression = Compression::kIdentity;
+  // While a connection's peer leaves more than this of its answers untaken, its native calls wait.
+  size_t max_buffered_bytes = 64 << 20;
+};
+
+// What holds for every connection.
+struct ConnectionOptions {
+  Http2Limits http2;
+  ConnectionLimits limits;
+  CallOptions calls;
+};
+
 // Limits and sizes of the gRPC port.
 struct GrpcServerOptions {
   // "0.0.0.0:8500", "[::]:8500", "unix:/path"; several listen at once. Port 0 = any free port.
   std::vector<std::string> addresses;
+  ListenOptions listen;
   // I/O threads, each with an event loop and connections of its own.
   int io_threads = 1;
-  // A longer request message is answered with RESOURCE_EXHAUSTED (upstream's limit: INT32_MAX).
-  size_t max_message_bytes = 2147483647;
+  // Connections beyond this are closed at once.
+  size_t max_connections = 10'000;
+  ConnectionOptions connections;
 };
 
-// gRPC over HTTP/2 with prior knowledge, on event-loop threads of its own.
-// Threads: Add*, Set* before Start(); Shutdown() and ports() from any thread afterwards.
+// gRPC over HTTP/2, with TLS or with prior knowledge, on event-loop threads of its own.
+// Threads: Add* and SetFallback() before Start(); SetTls() at any time from any thread; Shutdown()
+//   and ports() from any thread afterwards.
 class GrpcServer {
  public:
   explicit GrpcServer(GrpcServerOptions options);
@@ -47,6 +75,9 @@ class GrpcServer {
   // `path` is "/package.Service/Method".
   void AddUnary(std::string path, UnaryMethod method);
   void SetFallback(FallbackHandler handler);
+  // Connections accepted from now on speak TLS, on every address; those that are open stay as they
+  // are.
+  void SetTls(std::shared_ptr<const TlsContext> tls);
 
   // Binds every address, or none. The error names the address and says why.
   Status Start();

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <deque>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -15,11 +14,11 @@ namespace {
 constexpr Http2Field kStatusOk = {":status", "200"};
 constexpr Http2Field kContentType = {"content-type", "application/grpc"};
 constexpr Http2Field kGrpcStatusOk = {"grpc-status", "0"};
-constexpr Http2Field kAcceptEncoding = {"grpc-accept-encoding", "identity"};
+constexpr Http2Field kAcceptEncoding = {"grpc-accept-encoding", kAcceptedEncodings};
 
-std::array<char, kMessagePrefix> PrefixOf(size_t size) {
-  return {0, static_cast<char>(size >> 24), static_cast<char>(size >> 16),
-          static_cast<char>(size >> 8), static_cast<char>(size)};
+std::array<char, kMessagePrefix> PrefixOf(size_t size, bool compressed) {
+  return {static_cast<char>(compressed), static_cast<char>(size >> 24),
+          static_cast<char>(size >> 16), static_cast<char>(size >> 8), static_cast<char>(size)};
 }
 
 // Fields with the strings that they show.
@@ -57,7 +56,8 @@ ServerCall::ServerCall(int32_t stream_id, GrpcSession& session,
     : Http2Stream(stream_id),
       origin_(std::move(origin)),
       session_(&session),
-      reader_(session.methods().max_message_bytes) {}
+      reader_(origin_->options.max_message_bytes),
+      compression_(origin_->options.compression) {}
 
 std::string_view ServerCall::path() const { return method_ ? method_->first : path_; }
 
@@ -78,10 +78,10 @@ bool ServerCall::Decide(StatusCode code, size_t answer_bytes) {
 }
 
 void ServerCall::Reply(ByteChain message) {
+  if (Status status = CheckSize(message.size()); !status.ok()) return Finish(std::move(status), {});
   if (!Decide(StatusCode::kOk, message.size())) return;
-  CountBuffered(message);
-  OnLoop([message = std::move(message)](ServerCall& self) mutable {
-    self.ApplyMessage(std::move(message));
+  OnLoop([framed = Frame(std::move(message), true)](ServerCall& self) mutable {
+    self.ApplyMessage(std::move(framed));
     self.ApplyEnd({}, {});
   });
 }
@@ -103,20 +103,42 @@ void ServerCall::SendInitialMetadata(Metadata metadata) {
       [metadata = std::move(metadata)](ServerCall& self) { self.ApplyInitialMetadata(metadata); });
 }
 
-void ServerCall::SendMessage(ByteChain message) {
+void ServerCall::SendMessage(ByteChain message, bool compress) {
   if (done()) return;
-  CountBuffered(message);
-  OnLoop([message = std::move(message)](ServerCall& self) mutable {
-    self.ApplyMessage(std::move(message));
+  if (Status status = CheckSize(message.size()); !status.ok()) return Finish(std::move(status), {});
+  OnLoop([framed = Frame(std::move(message), compress)](ServerCall& self) mutable {
+    self.ApplyMessage(std::move(framed));
   });
+}
+
+Status ServerCall::CheckSize(size_t bytes) const {
+  const size_t limit = origin_->options.max_sent_message_bytes;
+  if (bytes <= limit) return {};
+  return Status::ResourceExhausted("Sent message larger than max (" + std::to_string(bytes) +
+                                   " vs. " + std::to_string(limit) + ")");
+}
+
+Compression ServerCall::AgreedCompression() const {
+  const Compression asked = compression_.load(std::memory_order_relaxed);
+  if (asked == Compression::kIdentity || !AcceptsCompression(accepted_, asked)) {
+    return Compression::kIdentity;
+  }
+  return asked;
+}
+
+ServerCall::Framed ServerCall::Frame(ByteChain message, bool compress) {
+  const Compression agreed = AgreedCompression();
+  std::optional<ByteChain> packed;
+  if (compress && agreed != Compression::kIdentity) packed = Compress(agreed, message);
+  const bool is_packed = packed.has_value();
+  if (is_packed) message = std::move(*packed);
+  const auto prefix = PrefixOf(message.size(), is_packed);
+  if (method_ == nullptr) buffered_.fetch_add(prefix.size() + message.size());
+  return {prefix, std::move(message)};
 }
 
 void ServerCall::MessageConsumed(size_t bytes) {
   OnLoop([bytes](ServerCall& self) { self.ApplyConsumed(bytes); });
-}
-
-void ServerCall::CountBuffered(const ByteChain& message) {
-  if (method_ == nullptr) buffered_.fetch_add(kMessagePrefix + message.size());
 }
 
 void ServerCall::OnHeader(ByteView name, ByteView value) {
@@ -124,12 +146,16 @@ void ServerCall::OnHeader(ByteView name, ByteView value) {
     TakePath(value);
   } else if (name == ":method") {
     is_post_ = value == "POST";
+    is_head_ = value == "HEAD";
   } else if (name == "content-type") {
     is_grpc_ = IsGrpcContentType(value);
   } else if (name == "grpc-timeout") {
     TakeTimeout(value);
   } else if (name == "grpc-encoding") {
     reader_.set_encoding(value);
+  } else if (name == "grpc-accept-encoding") {
+    // A handler in C++ asks for nothing that the options do not.
+    if (method_ == nullptr || compression_ != Compression::kIdentity) accepted_ = value;
   } else if (method_ == nullptr) {
     if (IsCustomKey(name)) TakeMetadata(name, value);
   } else if (name == "traceparent") {
@@ -235,8 +261,14 @@ void ServerCall::OnEnd() {
     End(Status::Internal("a unary request has no message"));
   } else {
     record().Received(request_.size());
-    method_->second.handle(shared_from_this(), std::move(request_));
+    Run();
   }
+}
+
+void ServerCall::Run() {
+  if (answered_ || session_ == nullptr) return;
+  if (session_->congested()) return session_->Hold(shared_from_this());
+  method_->second.handle(shared_from_this(), std::move(request_));
 }
 
 void ServerCall::GiveCredit(size_t bytes) {
@@ -264,20 +296,14 @@ void ServerCall::ApplyConsumed(size_t bytes) {
   session_->WantOutput();
 }
 
-void ServerCall::ApplyMessage(ByteChain message) {
-  const size_t size = message.size();
-  if (size > std::numeric_limits<uint32_t>::max()) {
-    ended_.store(true);
-    ApplyEnd(Status::ResourceExhausted("an answer of " + std::to_string(size) +
-                                       " bytes is longer than gRPC can carry"),
-             {});
-  }
+void ServerCall::ApplyMessage(Framed framed) {
+  const size_t size = framed.size();
   if (session_ == nullptr || answered_) {
-    if (method_ == nullptr) buffered_.fetch_sub(kMessagePrefix + size);
+    if (method_ == nullptr) buffered_.fetch_sub(size);
     return;
   }
-  const auto prefix = PrefixOf(size);
-  output().Append({prefix.data(), prefix.size()}, std::move(message));
+  output().Append({framed.prefix.data(), framed.prefix.size()}, std::move(framed.message));
+  session_->OnBytesWait(size);
   if (responding_) {
     session_->http2().Resume(*this);
   } else {
@@ -298,7 +324,8 @@ void ServerCall::ApplyInitialMetadata(const Metadata& metadata) {
 
 void ServerCall::StartResponse(const Metadata& metadata) {
   responding_ = true;
-  if (metadata.empty()) {
+  const Compression agreed = AgreedCompression();
+  if (metadata.empty() && agreed == Compression::kIdentity && !reader_.has_encoding()) {
     constexpr std::array kFields = {kStatusOk, kContentType};
     session_->http2().Respond(*this, kFields, false);
     return;
@@ -306,6 +333,8 @@ void ServerCall::StartResponse(const Metadata& metadata) {
   FieldList fields;
   fields.Add(kStatusOk);
   fields.Add(kContentType);
+  if (agreed != Compression::kIdentity) fields.Add({"grpc-encoding", CompressionName(agreed)});
+  if (reader_.has_encoding()) fields.Add(kAcceptEncoding);
   fields.Add(metadata);
   session_->http2().Respond(*this, fields.span(), false);
 }
@@ -324,6 +353,8 @@ void ServerCall::ApplyEnd(Status status, Metadata trailing) {
   EndOutput();
   if (responding_) {
     session_->http2().Resume(*this);
+  } else if (http_status_ != "200" && !is_head_) {
+    RespondToStranger();
   } else {
     RespondTrailersOnly();
   }
@@ -345,6 +376,17 @@ void ServerCall::RespondTrailersOnly() {
   CountAnswered();
 }
 
+// What is no gRPC gets an answer that HTTP alone understands; the trailers are gRPC's.
+void ServerCall::RespondToStranger() {
+  const std::string& text = status_.message();
+  responding_ = true;
+  output().Append(text);
+  session_->OnBytesWait(text.size());
+  if (method_ == nullptr) buffered_.fetch_add(text.size());
+  const Http2Field fields[] = {{":status", http_status_}, {"content-type", "text/plain"}};
+  session_->http2().Respond(*this, fields, false);
+}
+
 void ServerCall::OnOutputEnd() {
   if (status_.ok() && trailing_.empty()) {
     session_->http2().SendTrailers(*this, {&kGrpcStatusOk, 1});
@@ -358,6 +400,7 @@ void ServerCall::OnOutputEnd() {
 }
 
 void ServerCall::OnOutputTaken(size_t bytes) {
+  session_->OnBytesTaken(bytes);
   if (method_) return;
   if (buffered_.fetch_sub(bytes) == bytes && events_) events_->OnDrained();
 }
@@ -371,6 +414,7 @@ void ServerCall::OnClose(uint32_t /*error_code*/) {
 void ServerCall::Detach() {
   CountAnswered();
   Decide(StatusCode::kCancelled);
+  session_->OnBytesDropped(output().size());
   session_ = nullptr;
   DropRequest();
   if (!output().empty()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@ class GrpcSession;
 struct CallOrigin {
   std::shared_ptr<EventLoop> loop;
   std::string peer;  // as Call::peer()
+  CallOptions options;
 };
 
 // One RPC over one HTTP/2 stream.
@@ -30,6 +32,8 @@ struct CallOrigin {
 // Threads: the functions of Call from any; the rest on the loop's thread. Two flags keep the sides
 //   apart: `ended_` says that somebody has decided the outcome (first come, first served, on any
 //   thread), `answered_` that the loop's thread has begun to send it.
+// Congestion: a native unary call whose peer leaves too much of its answers is held back, complete,
+//   by the session; a streaming handler holds itself back by buffered_bytes().
 // Owner: its GrpcSession, until the stream closes; whoever holds a CallPtr.
 // Flow control: a native unary call gives credit for bytes as they come. A streaming call gives it
 //   at once only while no complete message waits for MessageConsumed(); so a message larger than
@@ -48,7 +52,8 @@ class ServerCall final : public Call,
   void Reply(ByteChain message) override;
   void Finish(Status status, Metadata trailing) override;
   void SendInitialMetadata(Metadata metadata) override;
-  void SendMessage(ByteChain message) override;
+  void SetCompression(Compression compression) override { compression_ = compression; }
+  void SendMessage(ByteChain message, bool compress) override;
   size_t buffered_bytes() const override { return buffered_.load(std::memory_order_acquire); }
   void MessageConsumed(size_t bytes) override;
 
@@ -60,6 +65,8 @@ class ServerCall final : public Call,
   void OnOutputTaken(size_t bytes) override;
   void OnOutputEnd() override;
 
+  // Hands a native call to its method, unless it has ended meanwhile.
+  void Run();
   // Lets the deadline be watched from now on, unless the call has ended.
   void ArmDeadline();
   // Cuts all ties to the session, which is going or no longer knows the stream.
@@ -72,14 +79,23 @@ class ServerCall final : public Call,
   // Runs `apply` on the loop's thread: now if this is it.
   template <class Apply>
   void OnLoop(Apply apply);
-  void CountBuffered(const ByteChain& message);
+  // A message with its prefix, as it goes out.
+  struct Framed {
+    std::array<char, kMessagePrefix> prefix;
+    ByteChain message;
+    size_t size() const { return prefix.size() + message.size(); }
+  };
+  // Any thread. Counts it as buffered.
+  Framed Frame(ByteChain message, bool compress);
+  Compression AgreedCompression() const;
+  Status CheckSize(size_t bytes) const;
   // Takes it upon the caller to end the call, with this outcome; false when that is done already.
   bool Decide(StatusCode code, size_t answer_bytes = 0);
   // Decides the outcome, from the loop's thread, unless that is done.
   void End(Status status, Metadata trailing = {});
 
   void ApplyEnd(Status status, Metadata trailing);
-  void ApplyMessage(ByteChain message);
+  void ApplyMessage(Framed message);
   void ApplyInitialMetadata(const Metadata& metadata);
   void ApplyConsumed(size_t bytes);
 
@@ -91,6 +107,7 @@ class ServerCall final : public Call,
   void Deliver(ByteBuffer message);
   void StartResponse(const Metadata& metadata);
   void RespondTrailersOnly();
+  void RespondToStranger();
   void GiveCredit(size_t bytes);
   void ReleaseCredit(size_t bytes);
   void CountAnswered();
@@ -110,7 +127,9 @@ class ServerCall final : public Call,
   EventLoop::TimerId deadline_timer_;
   Status header_error_;
   ByteView http_status_ = "200";
+  std::string accepted_;  // grpc-accept-encoding, where answers may be compressed
   bool is_post_ = false;
+  bool is_head_ = false;
   bool is_grpc_ = false;
   MessageReader reader_;
   ByteBuffer request_;  // of unary calls, once complete
@@ -121,9 +140,10 @@ class ServerCall final : public Call,
   size_t waiting_ = 0;   // bytes of whole messages that the handler has not consumed
 
   // The response.
-  bool responding_ = false;  // its headers are submitted
-  bool answered_ = false;    // its end is decided
-  bool counted_ = false;     // its end is submitted, as the session knows
+  std::atomic<Compression> compression_;  // as asked for
+  bool responding_ = false;               // its headers are submitted
+  bool answered_ = false;                 // its end is decided
+  bool counted_ = false;                  // its end is submitted, as the session knows
   Status status_;
   Metadata trailing_;
 };

@@ -1,9 +1,11 @@
 #include "transport/http2/http2_session.h"
 
+#include <arpa/inet.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,12 +17,28 @@ namespace {
 constexpr ssize_t kMaxDataFrame = 64 << 10;
 // The usual number of fields to send; more cost an allocation.
 constexpr size_t kInlineFields = 8;
+// A header list that is longer than allowed is read to its end, up to so many times that length:
+// the table that both sides keep of header fields depends on all of it.
+constexpr size_t kBearableExcess = 256;
+// Our PINGs, told apart by their first byte.
+constexpr uint8_t kDrainPing[8] = {0};
+constexpr uint8_t kAlivePing[8] = {1};
 
 ByteView View(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
 uint8_t* Bytes(ByteView text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); }
+
+// Whether a PRIORITY frame is of no stream, or of one that depends on itself; nghttp2 ignores all
+// of them, since we have told the peer that we do. `payload`: as much of it as has come.
+bool DependsOnNothingElse(const FrameScanner::Head& head, ByteView payload) {
+  if (head.stream_id == 0) return true;
+  uint32_t dependency = 0;
+  if (payload.size() < sizeof(dependency)) return false;
+  std::memcpy(&dependency, payload.data(), sizeof(dependency));
+  return static_cast<int32_t>(ntohl(dependency) & INT32_MAX) == head.stream_id;
+}
 
 // Fields in nghttp2's form; borrows from what it was made of.
 class FieldArray {
@@ -57,7 +75,11 @@ struct Http2Session::Callbacks {
 
   static int Header(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_size,
                     const uint8_t* value, size_t value_size, uint8_t, void* user) {
-    Self(user).OnHeader(View(name, name_size), View(value, value_size));
+    return Self(user).OnHeader(View(name, name_size), View(value, value_size));
+  }
+
+  static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_RST_STREAM) Self(user).OnResetSent(frame->hd.stream_id);
     return 0;
   }
 
@@ -67,7 +89,9 @@ struct Http2Session::Callbacks {
     if (head.type == NGHTTP2_HEADERS) {
       self.OnHeadersEnd(head.stream_id);
     } else if (head.type == NGHTTP2_PING && (head.flags & NGHTTP2_FLAG_ACK)) {
-      self.OnPingAck();
+      self.OnPingAck(frame->ping.opaque_data[0]);
+    } else if (head.type == NGHTTP2_SETTINGS) {
+      self.greeted_ = true;
     }
     const bool may_end = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
     if (may_end && (head.flags & NGHTTP2_FLAG_END_STREAM)) {
@@ -142,6 +166,7 @@ struct Http2Session::Callbacks {
     nghttp2_session_callbacks_set_on_frame_recv_callback(set, &FrameReceived);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(set, &DataChunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(set, &StreamClose);
+    nghttp2_session_callbacks_set_on_frame_send_callback(set, &FrameSent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(set, &FrameNotSent);
     nghttp2_session_callbacks_set_data_source_read_length_callback(set, &FrameLength);
     nghttp2_session_callbacks_set_send_data_callback(set, &SendBody);
@@ -150,7 +175,10 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
-    : events_(events), limits_(limits) {
+    : events_(events),
+      limits_(limits),
+      control_frames_(limits.control_frames),
+      pings_(limits.pings) {
   static nghttp2_session_callbacks* const callbacks = Callbacks::Make();
   nghttp2_option* options = nullptr;
   nghttp2_option_new(&options);
@@ -173,10 +201,65 @@ Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
 Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 
 Status Http2Session::Receive(ByteView bytes) {
+  size_t fed = 0;
+  for (ByteView rest = bytes; const auto head = scanner_.Next(rest);) {
+    if (!NeedsCheck(*head)) continue;
+    // By then nghttp2 must know all that came before.
+    const size_t header_end = bytes.size() - rest.size();
+    const size_t before = std::max(header_end, fed + FrameScanner::kHeader) - FrameScanner::kHeader;
+    FASTSERVE_RETURN_IF_ERROR(Feed(bytes.substr(fed, before - fed)));
+    fed = before;
+    Check(*head, rest);
+  }
+  resets_ = resets_ && scanner_.in_payload();
+  return Feed(bytes.substr(fed));
+}
+
+Status Http2Session::Feed(ByteView bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (excess_) return Status::ResourceExhausted("HTTP/2: the peer asks too much");
   if (taken >= 0) return {};
   return Status::Internal(std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
+}
+
+bool Http2Session::NeedsCheck(const FrameScanner::Head& head) {
+  const int32_t id = head.stream_id;
+  switch (head.type) {
+    case NGHTTP2_DATA: {
+      const bool says_nothing = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
+      return says_nothing || resets_ || (id <= last_stream_ && Find(id) == nullptr);
+    }
+    case NGHTTP2_HEADERS:
+      if (id <= newest_stream_) return resets_ || Find(id) == nullptr;
+      newest_stream_ = id;
+      return false;
+    case NGHTTP2_RST_STREAM:
+      resets_ = true;
+      return false;
+    case NGHTTP2_CONTINUATION:
+    case NGHTTP2_WINDOW_UPDATE:
+      return false;
+    default:
+      return true;
+  }
+}
+
+void Http2Session::Check(const FrameScanner::Head& head, ByteView payload) {
+  if (head.type == NGHTTP2_DATA || head.type == NGHTTP2_HEADERS) {
+    // nghttp2 forgets closed streams, and would ignore what comes for them.
+    if (IsClosed(head.stream_id)) {
+      nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
+    }
+    if (head.type == NGHTTP2_HEADERS || head.length > 0) return;
+  }
+  if (head.type == NGHTTP2_PRIORITY && DependsOnNothingElse(head, payload)) {
+    nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
+  }
+  const auto now = TokenBucket::Clock::now();
+  if (!control_frames_.Take(now)) EndForExcess("too many control frames");
+  // gRPC's clients know this text, and ask less often from then on.
+  if (head.type == NGHTTP2_PING && !pings_.Take(now)) EndForExcess("too_many_pings");
 }
 
 bool Http2Session::Pull(size_t limit) {
@@ -203,15 +286,42 @@ int Http2Session::OnBeginHeaders(int32_t stream_id, bool request) {
   reading_headers_ = nullptr;
   header_list_bytes_ = 0;
   if (!request) return 0;
+  last_stream_ = stream_id;
   reading_headers_ = events_.OnStream(stream_id);
   return nghttp2_session_set_stream_user_data(session_, stream_id, reading_headers_);
 }
 
-void Http2Session::OnHeader(ByteView name, ByteView value) {
+int Http2Session::OnHeader(ByteView name, ByteView value) {
   constexpr size_t kFieldOverhead = 32;  // RFC 9113, section 6.5.2
   header_list_bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (reading_headers_ == nullptr || header_list_bytes_ > limits_.max_header_list_bytes) return;
-  reading_headers_->OnHeader(name, value);
+  if (header_list_bytes_ > limits_.max_header_list_bytes) {
+    if (header_list_bytes_ / kBearableExcess <= limits_.max_header_list_bytes) return 0;
+    EndForExcess("too many headers");
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  if (reading_headers_) reading_headers_->OnHeader(name, value);
+  return 0;
+}
+
+// Closed, that is, by both sides, or by the peer: it must not go on (RFC 9113, section 5.1).
+bool Http2Session::IsClosed(int32_t stream_id) const {
+  if (stream_id > last_stream_ || stream_id <= forgiven_ || stream_id % 2 == 0) return false;
+  return Find(stream_id) == nullptr && !reset_.contains(stream_id);
+}
+
+void Http2Session::OnResetSent(int32_t stream_id) {
+  constexpr size_t kRemembered = 1024;
+  reset_.insert(stream_id);
+  if (reset_.size() <= kRemembered) return;
+  forgiven_ = *std::max_element(reset_.begin(), reset_.end());
+  reset_.clear();
+}
+
+void Http2Session::EndForExcess(ByteView what) {
+  if (std::exchange(excess_, true)) return;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_ENHANCE_YOUR_CALM, Bytes(what), what.size());
 }
 
 void Http2Session::OnHeadersEnd(int32_t stream_id) {
@@ -229,6 +339,8 @@ int Http2Session::Take(Http2Stream& stream, ByteView frame_header, size_t bytes)
   if (output_.size() >= pull_limit_) return NGHTTP2_ERR_WOULDBLOCK;
   output_.Append(frame_header);
   stream.output().MoveTo(output_, bytes);
+  control_frames_.Refill();
+  pings_.Refill();
   stream.OnOutputTaken(bytes);
   return 0;
 }
@@ -270,11 +382,13 @@ void Http2Session::CreditStream(Http2Stream& stream, size_t bytes) {
 void Http2Session::StartDrain() {
   draining_ = true;
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing);
 }
 
-void Http2Session::OnPingAck() {
-  if (draining_) FinishDrain();  // our only PING is that of StartDrain()
+void Http2Session::Ping() { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kAlivePing); }
+
+void Http2Session::OnPingAck(uint8_t first_byte) {
+  if (draining_ && first_byte == kDrainPing[0]) FinishDrain();
 }
 
 void Http2Session::FinishDrain() {

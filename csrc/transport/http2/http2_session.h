@@ -3,9 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "transport/http2/frame_scanner.h"
+#include "transport/http2/token_bucket.h"
 #include "transport/net/output_queue.h"
 
 struct nghttp2_session;
@@ -22,11 +25,17 @@ struct Http2Limits {
   int32_t connection_window = 64 << 20;
   // The largest DATA frame that a peer may send.
   uint32_t max_frame_size = 1 << 20;
-  // Names, values and 32 for each field, of one request's headers. A longer list resets the stream.
+  // Names, values and 32 for each field, of one request's headers. A longer list resets the stream,
+  // one of many times that length ends the connection.
   uint32_t max_header_list_bytes = 64 << 10;
   // Resets by the peer beyond this burst and this rate end the connection ("rapid reset").
   uint64_t reset_burst = 10'000;
   uint64_t resets_per_second = 1'000;
+  // Likewise frames that make work but carry nothing: PING, SETTINGS, PRIORITY, empty DATA and
+  // unknown types; and, counted apart, PING alone. With every frame of an answer that we send, a
+  // whole burst is allowed again: some clients measure the network with a PING an answer.
+  Rate control_frames{.burst = 1'000, .per_second = 100};
+  Rate pings;
 };
 
 // A header field to send. Bytes are copied.
@@ -105,6 +114,8 @@ class Http2Session {
   // Takes what the socket has brought. Not OK when the peer does not speak HTTP/2 or asks too much:
   // send what is pending, then close.
   Status Receive(ByteView bytes);
+  // The peer has sent its SETTINGS, which are its first frame.
+  bool greeted() const { return greeted_; }
   // Moves frames to output() until that holds `limit` bytes (or one frame more). False when the
   // session has failed: close.
   bool Pull(size_t limit);
@@ -132,14 +143,24 @@ class Http2Session {
   void FinishDrain();
   // The final GOAWAY is on its way or gone.
   bool drained() const { return drained_; }
+  // Makes the peer answer.
+  void Ping();
 
  private:
   struct Callbacks;  // nghttp2's, each forwarding to one of the functions below
 
   int OnBeginHeaders(int32_t stream_id, bool request);
-  void OnHeader(ByteView name, ByteView value);
+  int OnHeader(ByteView name, ByteView value);
   void OnHeadersEnd(int32_t stream_id);
-  void OnPingAck();
+  Status Feed(ByteView bytes);
+  // Whether a frame needs a look before nghttp2 gets it: it makes work, or its stream may be
+  // closed.
+  bool NeedsCheck(const FrameScanner::Head& head);
+  void Check(const FrameScanner::Head& head, ByteView payload);
+  bool IsClosed(int32_t stream_id) const;
+  void OnResetSent(int32_t stream_id);
+  void OnPingAck(uint8_t first_byte);
+  void EndForExcess(ByteView what);
   Http2Stream* Find(int32_t stream_id) const;
   void TakeTurns(Http2Stream& stream);
   int Take(Http2Stream& stream, ByteView frame_header, size_t bytes);
@@ -151,6 +172,18 @@ class Http2Session {
   size_t pull_limit_ = 0;
   Http2Stream* reading_headers_ = nullptr;  // null also for a request's trailers
   size_t header_list_bytes_ = 0;            // of the list being read
+  FrameScanner scanner_;
+  int32_t newest_stream_ = 0;  // that the scanner has seen
+  bool resets_ = false;        // the scanner has seen the peer reset streams, nghttp2 maybe not
+  TokenBucket control_frames_;
+  TokenBucket pings_;
+  int32_t last_stream_ = 0;  // that the peer has opened
+  // Streams that we have reset, and of which more may be on its way; all up to forgiven_ count as
+  // such when they become too many to remember.
+  std::unordered_set<int32_t> reset_;
+  int32_t forgiven_ = 0;
+  bool greeted_ = false;
+  bool excess_ = false;  // the peer has asked too much and is told so
   bool draining_ = false;
   bool drained_ = false;
 };

@@ -18,8 +18,8 @@ constexpr int kBacklog = 1024;
 constexpr int kAcceptsPerTurn = 64;
 constexpr auto kRest = std::chrono::milliseconds(100);
 
-Status CannotListen(const std::string& address) {
-  return Status::Unavailable("cannot listen on " + address + ": " + std::strerror(errno));
+Status CannotListen(const std::string& address, const std::string& why) {
+  return Status::Unavailable("cannot listen on " + address + ": " + why);
 }
 
 std::string UnixPath(const SocketAddress& address) {
@@ -27,9 +27,18 @@ std::string UnixPath(const SocketAddress& address) {
   return reinterpret_cast<const sockaddr_un*>(&address.storage)->sun_path;
 }
 
-void RemoveSocketFile(const std::string& path) {
+// Removes a socket file on which nobody listens any more. Why that cannot be, or empty.
+std::string RemoveStaleSocket(const SocketAddress& address) {
+  const std::string path = UnixPath(address);
   struct stat file;
-  if (lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode)) unlink(path.c_str());
+  if (lstat(path.c_str(), &file) != 0) return {};  // if more than that is wrong, bind() tells
+  if (!S_ISSOCK(file.st_mode)) return "the file exists and is no socket";
+  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (connect(probe.get(), address.get(), address.length) == 0 || errno == EAGAIN) {
+    return "another process listens on it";
+  }
+  if (errno != ECONNREFUSED || unlink(path.c_str()) != 0) return std::strerror(errno);
+  return {};
 }
 
 void SetOption(int fd, int level, int name, int value) {
@@ -40,37 +49,70 @@ bool IsShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+bool IsIpv6Wildcard(const SocketAddress& address) {
+  return address.family() == AF_INET6 &&
+         IN6_IS_ADDR_UNSPECIFIED(
+             &reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr);
+}
+
+// A listening socket; none, with errno set, on failure.
+UniqueFd Listen(const SocketAddress& address, const ListenOptions& options) {
+  UniqueFd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return {};
+  if (address.family() != AF_UNIX) {
+    SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (options.reuse_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+    if (address.family() == AF_INET6) SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  }
+  if (bind(fd.get(), address.get(), address.length) != 0) return {};
+  if (address.family() == AF_UNIX && options.unix_mode) {
+    // Before listen(), so that nobody comes in who may not.
+    if (chmod(UnixPath(address).c_str(), *options.unix_mode) != 0) return {};
+  }
+  return listen(fd.get(), kBacklog) == 0 ? std::move(fd) : UniqueFd();
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Listener>> Listener::Bind(const std::string& address) {
+Result<std::unique_ptr<Listener>> Listener::Bind(const std::string& address,
+                                                 const ListenOptions& options) {
   Result<SocketAddress> parsed = ParseAddress(address);
   if (!parsed.ok()) return parsed.status();
-  UniqueFd fd(socket(parsed->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return CannotListen(address);
   const std::string path = UnixPath(*parsed);
-  if (path.empty()) {
-    SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    if (parsed->family() == AF_INET6) SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  } else {
-    RemoveSocketFile(path);
+  if (!path.empty()) {
+    const std::string why = RemoveStaleSocket(*parsed);
+    if (!why.empty()) return CannotListen(address, why);
   }
-  if (bind(fd.get(), parsed->get(), parsed->length) != 0 || listen(fd.get(), kBacklog) != 0) {
-    return CannotListen(address);
+  UniqueFd fd = Listen(*parsed, options);
+  const bool no_ipv6 = !fd && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
+  if (no_ipv6 && IsIpv6Wildcard(*parsed)) {
+    fd = Listen(*ParseAddress(":" + std::to_string(PortOf(*parsed))), options);
   }
   SocketAddress bound;
-  if (getsockname(fd.get(), bound.get(), &bound.length) != 0) return CannotListen(address);
+  if (!fd || getsockname(fd.get(), bound.get(), &bound.length) != 0) {
+    return CannotListen(address, std::strerror(errno));
+  }
   return std::unique_ptr<Listener>(new Listener(std::move(fd), PortOf(bound), path));
 }
 
 Listener::Listener(UniqueFd fd, int port, std::string unix_path)
-    : fd_(std::move(fd)), port_(port), unix_path_(std::move(unix_path)) {}
+    : fd_(std::move(fd)),
+      port_(port),
+      unix_path_(std::move(unix_path)),
+      unix_file_(IdOf(unix_path_)) {}
 
 Listener::~Listener() {
   if (loop_) {
     loop_->CancelTimer(rest_timer_);
     loop_->Unwatch(fd_.get(), this);
   }
-  if (!unix_path_.empty()) RemoveSocketFile(unix_path_);
+  if (!unix_path_.empty() && IdOf(unix_path_) == unix_file_) unlink(unix_path_.c_str());
+}
+
+Listener::FileId Listener::IdOf(const std::string& path) {
+  struct stat file;
+  if (path.empty() || lstat(path.c_str(), &file) != 0) return {};
+  return {file.st_dev, file.st_ino};
 }
 
 void Listener::Start(EventLoop& loop, OnAccept on_accept) {

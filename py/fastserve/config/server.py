@@ -11,6 +11,7 @@ from typing import Any
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
+from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,9 +40,18 @@ class GrpcConfig:
     """The gRPC listener."""
 
     port: int = 8500
-    """ANY_PORT and 0 both mean any free port: there is no server without gRPC."""
+    """ANY_PORT: any free port. 0: none beside a socket, else any free one too."""
+    socket_path: str = ""
+    """A unix socket to listen on; "": none."""
+    socket_mode: int | None = None
+    """Permissions of its file; None: those that the umask leaves."""
+    listen_addresses: tuple[str, ...] = ()
+    """More addresses to listen on: host:port or unix:path."""
     max_message_bytes: int = MAX_GRPC_MESSAGE_BYTES
     """Longest request message."""
+    ssl_config_file: str = ""
+    """An SSLConfig in text format, read again when it changes; "": no TLS."""
+    transport: TransportConfig = field(default_factory=TransportConfig)
 
     def __post_init__(self) -> None:
         _check_port("port", self.port)
@@ -50,6 +60,18 @@ class GrpcConfig:
                 f"--grpc_max_message_bytes is {self.max_message_bytes}; "
                 f"it must be from 1 to {MAX_GRPC_MESSAGE_BYTES}"
             )
+        if not all(self.listen_addresses):
+            raise ConfigError(
+                f"--grpc_listen_addresses is {','.join(self.listen_addresses)!r}; it must be "
+                "addresses joined by commas, as 10.0.0.1:8500,[::1]:0"
+            )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Everything to listen on: the port, if there is one, first."""
+        tcp = () if self.port == 0 and self.socket_path else (f"[::]:{max(0, self.port)}",)
+        unix = (f"unix:{self.socket_path}",) if self.socket_path else ()
+        return (*tcp, *unix, *self.listen_addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +88,8 @@ class RestConfig:
     """Replies may be read by pages of any origin."""
     idle_timeout_s: float = 50.0
     """A connection without traffic and without a request in flight is closed after it."""
+    ssl_config_file: str = ""
+    """An SSLConfig in text format, read again when it changes; "": no TLS."""
 
     def __post_init__(self) -> None:
         _check_port("rest_api_port", self.port)

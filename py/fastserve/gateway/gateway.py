@@ -7,7 +7,9 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import os
 import socket
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -44,6 +46,9 @@ _SWEEP_S = 5.0
 """Between two looks for connections that have been idle for too long."""
 
 _DRAIN_POLL_S = 0.01
+
+_HANDSHAKE_S = 10.0
+"""How long a client may take for the handshake of TLS."""
 
 _DESCRIBING = frozenset((Method.STATUS, Method.METADATA, Method.EXAMPLE, Method.LIST))
 """What is answered without the native side."""
@@ -106,15 +111,14 @@ class Gateway:
         self._tokens = itertools.count(1)
         self._pending: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
         self._listener: asyncio.Server | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> int:
         """Listens and returns the bound port. Raises ConfigError when it cannot be had."""
         loop = asyncio.get_running_loop()
         port = max(0, self._config.port)
         try:
-            self._listener = await loop.create_server(
-                lambda: HttpConnection(self), sock=_bind(port), backlog=1024
-            )
+            self._listener = await self._listen(_bind(port))
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on --rest_api_port={port}: {error.strerror}"
@@ -128,6 +132,30 @@ class Gateway:
     def connections(self) -> int:
         """Open connections."""
         return len(self._connections)
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Lets new connections speak TLS; those that are open stay as they are."""
+        self._tls = context
+        if self._listener is not None:
+            asyncio.get_running_loop().create_task(self._listen_anew(self._listener))
+
+    async def _listen(self, bound: socket.socket) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            lambda: HttpConnection(self),
+            sock=bound,
+            backlog=1024,
+            ssl=self._tls,
+            ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+        )
+
+    async def _listen_anew(self, before: asyncio.Server) -> None:
+        """Puts a listener of the same socket in the place of `before`: no client is refused."""
+        anew = await self._listen(socket.socket(fileno=os.dup(before.sockets[0].fileno())))
+        before.close()
+        if self.draining or self._listener is not before:
+            anew.close()
+        else:
+            self._listener = anew
 
     async def drain(self, grace_s: float) -> None:
         """Stops listening and waits up to `grace_s` for the requests in flight.

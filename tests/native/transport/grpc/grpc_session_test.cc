@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "transport/grpc/grpc_wire.h"
@@ -20,12 +22,14 @@ using Lines = std::vector<std::string>;
 using std::chrono::milliseconds;
 
 constexpr size_t kMaxMessage = 20 << 20;
+constexpr size_t kMaxSent = 21 << 20;
+constexpr size_t kMaxBuffered = 4 << 20;
 
 // A session with a method of each kind, and a client whose bytes the test carries over.
 class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
  protected:
-  GrpcSessionTest() {
-    methods_.max_message_bytes = kMaxMessage;
+  explicit GrpcSessionTest(const Http2ClientOptions& options = {.stream_window = 1 << 20})
+      : client_(options) {
     // Answers with the request's text.
     methods_.methods["/s/Echo"] = {.handle = [](const CallPtr& call, const ByteBuffer& request) {
       call->Reply(Chain(request.view()));
@@ -37,7 +41,7 @@ class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
       kept_ = std::move(call);
       return std::make_unique<RecordedCall>(log_);
     };
-    session_.emplace(*this, methods_, origin_);
+    session_.emplace(*this, methods_, Http2Limits{}, origin_);
   }
 
   // Runs `task` on the loop's thread, which is this one for the while.
@@ -91,12 +95,16 @@ class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
 
   const std::shared_ptr<EventLoop> loop_ = *EventLoop::Create();
   const std::shared_ptr<const CallOrigin> origin_ =
-      std::make_shared<const CallOrigin>(CallOrigin{loop_, "ipv4:1.2.3.4:5"});
+      std::make_shared<const CallOrigin>(CallOrigin{loop_,
+                                                    "ipv4:1.2.3.4:5",
+                                                    {.max_message_bytes = kMaxMessage,
+                                                     .max_sent_message_bytes = kMaxSent,
+                                                     .max_buffered_bytes = kMaxBuffered}});
   MethodTable methods_;
   CallLog log_;
   CallPtr kept_;
   std::optional<GrpcSession> session_;
-  Http2Client client_{{.stream_window = 1 << 20}};
+  Http2Client client_;
   int outputs_wanted_ = 0;
 
  private:
@@ -194,12 +202,20 @@ TEST_F(GrpcSessionTest, OtherMethodsAndContentTypesGetTheirHttpStatus) {
   get[0].second = "GET";
   const Exchange& not_post = Ask(get, "");
   EXPECT_EQ(not_post.Field(":status"), "405");
-  EXPECT_EQ(StatusOf(not_post), "13: a gRPC request's method is POST");
+  EXPECT_EQ(not_post.data, "a gRPC request's method is POST");
+  EXPECT_EQ(not_post.Field("content-type"), "text/plain");
+  EXPECT_EQ(not_post.Field("grpc-status"), "13");
+  EXPECT_EQ(not_post.Field("grpc-message"), "a gRPC request's method is POST");
+  get[0].second = "HEAD";
+  const Exchange& head = Ask(get, "");
+  EXPECT_EQ(head.Field(":status"), "405");
+  EXPECT_EQ(StatusOf(head), "13: a gRPC request's method is POST");
   Fields json = CallFields("/s/Echo");
   json.back().second = "application/json";
   const Exchange& not_grpc = Ask(json, "{}");
   EXPECT_EQ(not_grpc.Field(":status"), "415");
-  EXPECT_EQ(StatusOf(not_grpc), "2: a gRPC request's content-type is application/grpc");
+  EXPECT_EQ(not_grpc.data, "a gRPC request's content-type is application/grpc");
+  EXPECT_EQ(not_grpc.Field("grpc-status"), "2");
 }
 
 TEST_F(GrpcSessionTest, UnknownMethodIsUnimplemented) {
@@ -221,14 +237,113 @@ TEST_F(GrpcSessionTest, TooLongMessageIsRefusedBeforeItHasCome) {
             "8: Received message larger than max (20971521 vs. 20971520)");
 }
 
-TEST_F(GrpcSessionTest, CompressedMessageIsUnimplementedAndIdentityOffered) {
-  const Fields fields = CallFields("/s/Echo", {{"grpc-encoding", "gzip"}});
+TEST_F(GrpcSessionTest, UnknownCompressionIsUnimplementedAndTheKnownOnesAreOffered) {
+  const Fields fields = CallFields("/s/Echo", {{"grpc-encoding", "br"}});
   const Exchange& refused = Ask(fields, Message("zipped", 1));
   EXPECT_EQ(refused.Field("grpc-status"), "12");
-  EXPECT_EQ(refused.Field("grpc-accept-encoding"), "identity");
+  EXPECT_EQ(refused.Field("grpc-accept-encoding"), "identity, deflate, gzip");
   const Exchange& plain = Ask(fields, Message("plain"));
   EXPECT_EQ(SplitMessages(plain.data), Lines{"plain"});
   EXPECT_EQ(Ask(CallFields("/s/Echo"), Message("zipped", 1)).Field("grpc-status"), "13");
+}
+
+TEST_F(GrpcSessionTest, CompressedRequestIsAnsweredUncompressed) {
+  for (const Compression compression : {Compression::kDeflate, Compression::kGzip}) {
+    const std::string name(CompressionName(compression));
+    const Exchange& answer =
+        Ask(CallFields("/s/Echo", {{"grpc-encoding", name}, {"grpc-accept-encoding", name}}),
+            Message(Compress(compression, Chain(std::string(9'999, 'x')))->Flatten(), 1));
+    EXPECT_EQ(SplitMessages(answer.data), Lines{std::string(9'999, 'x')});
+    EXPECT_EQ(answer.data[0], '\0');
+    EXPECT_EQ(answer.Field("grpc-accept-encoding"), "identity, deflate, gzip");
+    EXPECT_EQ(answer.Field("grpc-encoding"), "");
+  }
+}
+
+TEST_F(GrpcSessionTest, StreamIsCompressedWhereItsHandlerAsksAndTheClientAccepts) {
+  const std::string text(9'999, 'x');
+  for (const std::string accepted : {"identity, gzip", "identity,deflate", ""}) {
+    const int32_t id =
+        Begin(CallFields("/s/Stream", {{"grpc-accept-encoding", accepted}}), "", true);
+    kept_->SetCompression(Compression::kGzip);
+    InLoop([&] {
+      kept_->SendMessage(Chain(text));
+      kept_->SendMessage(Chain("short"));  // which compression would make longer
+      kept_->SendMessage(Chain(text), false);
+      kept_->Finish({});
+    });
+    Carry();
+    const bool accepts = accepted == "identity, gzip";
+    const Exchange& answer = client_.exchange(id);
+    EXPECT_EQ(answer.Field("grpc-encoding"), accepts ? "gzip" : "");
+    const Lines messages = SplitMessages(answer.data);
+    ASSERT_EQ(messages.size(), 3u);
+    EXPECT_EQ(answer.data[0], accepts ? '\1' : '\0');
+    EXPECT_EQ(accepts ? *Decompress(Compression::kGzip, messages[0], 1 << 20) : messages[0], text);
+    EXPECT_EQ(messages[1], "short");
+    EXPECT_EQ(messages[2], text);
+  }
+}
+
+TEST_F(GrpcSessionTest, AnswerLongerThanAllowedIsRefusedInItsPlace) {
+  const std::string wanted = "8: Sent message larger than max (" + std::to_string(kMaxSent + 1) +
+                             " vs. " + std::to_string(kMaxSent) + ")";
+  for (const char* path : {"/s/Keep", "/s/Stream"}) {
+    const int32_t id = Begin(CallFields(path), Message(""), true);
+    InLoop([&] { kept_->Reply(Chain(std::string(kMaxSent + 1, 'x'))); });
+    Carry();
+    EXPECT_EQ(StatusOf(client_.exchange(id)), wanted);
+  }
+}
+
+// A client that takes of its answers only what the test lets it, from a method with large ones.
+class SlowClientTest : public GrpcSessionTest {
+ protected:
+  static constexpr size_t kAnswer = 1 << 20;
+
+  SlowClientTest() : GrpcSessionTest({.gives_credit = false}) {
+    methods_.methods["/s/Large"] = {.handle = [this](const CallPtr& call, const ByteBuffer&) {
+      ++runs_;
+      call->Reply(Chain(std::string(kAnswer, 'x')));
+    }};
+  }
+  // Gives credit for all that has come, and lets the server go on.
+  void Take() {
+    for (auto& [id, credited] : credited_) {
+      const size_t come = client_.exchange(id).data.size();
+      client_.Credit(id, come - std::exchange(credited, come));
+    }
+    Carry();
+    InLoop([&] { session_->RunHeld(); });
+  }
+  void BeginLarge() { credited_[Begin(CallFields("/s/Large"), Message("x"), true)]; }
+
+  int runs_ = 0;
+  std::map<int32_t, size_t> credited_;
+};
+
+TEST_F(SlowClientTest, CallsWaitWhileTheClientLeavesTooMuchOfItsAnswers) {
+  for (int i = 0; i < 9; ++i) BeginLarge();
+  EXPECT_EQ(runs_, 5);
+  EXPECT_GT(session_->bytes_waiting(), kMaxBuffered);
+  EXPECT_LT(session_->bytes_waiting(), kMaxBuffered + 2 * kAnswer);
+  const int32_t late = Begin(CallFields("/s/Echo"), Message("late"), true);
+  credited_[late];
+  EXPECT_EQ(client_.exchange(late).data, "");
+  for (int round = 0; round < 1000 && !client_.exchange(late).ended; ++round) Take();
+  EXPECT_EQ(runs_, 9);
+  EXPECT_EQ(SplitMessages(client_.exchange(late).data), Lines{"late"});
+}
+
+TEST_F(SlowClientTest, CallThatEndsWhileItWaitsIsNotRun) {
+  for (int i = 0; i < 8; ++i) BeginLarge();
+  EXPECT_EQ(runs_, 5);
+  for (const auto& [id, credited] : credited_) client_.Reset(id, NGHTTP2_CANCEL);
+  Carry();
+  InLoop([&] { session_->RunHeld(); });
+  EXPECT_EQ(runs_, 5);
+  EXPECT_EQ(session_->bytes_waiting(), 0u);
+  EXPECT_EQ(session_->calls_in_flight(), 0u);
 }
 
 TEST_F(GrpcSessionTest, RequestIsPlacedWhereItsMethodWantsIt) {

@@ -45,7 +45,7 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
   constexpr int kCalls = 4096;
   std::vector<CallPtr> calls;  // the loop's until the thread is joined
   MethodTable methods;
-  methods.max_message_bytes = 1000;
+  const ConnectionOptions options;
   methods.fallback = [&](CallPtr call) {
     calls.push_back(std::move(call));
     return std::make_unique<FinishAll>(calls);
@@ -53,10 +53,10 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
   methods.methods["/s/Hello"] = {
       .handle = [](const CallPtr& call, const ByteBuffer&) { call->Reply({}); }};
   ConnectionGate gate;
-  auto thread = *IoThread::Start(methods, gate, 0);
+  auto thread = *IoThread::Start(methods, options, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
-  thread->Adopt(MakeServerEnd(&client_fd), "unix:");
+  thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");
   GrpcClient client(std::move(client_fd));
   client.Ask("/s/Hello", "");  // from now on it knows how many streams it may open
   std::vector<int32_t> ids;
@@ -74,17 +74,17 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
 TEST(IoThreadTest, CutOffCountsTheCallsThatWereNotAnswered) {
   std::promise<void> three_came;
   MethodTable methods;
-  methods.max_message_bytes = 1000;
+  const ConnectionOptions options;
   std::vector<CallPtr> calls;
   methods.methods["/s/m"] = {.handle = [&](CallPtr call, const ByteBuffer&) {
     calls.push_back(std::move(call));
     if (calls.size() == 3) three_came.set_value();
   }};
   ConnectionGate gate;
-  auto thread = *IoThread::Start(methods, gate, 0);
+  auto thread = *IoThread::Start(methods, options, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
-  thread->Adopt(MakeServerEnd(&client_fd), "unix:");
+  thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");
   EXPECT_EQ(thread->connections(), 1u);
   EXPECT_FALSE(gate.WaitEmpty(std::chrono::steady_clock::now()));
   GrpcClient client(std::move(client_fd));

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "transport/grpc/compression.h"
 #include "transport/grpc/grpc_wire.h"
 
 namespace fastserve {
@@ -84,14 +85,55 @@ TEST(MessageReaderTest, LengthIsUnsigned) {
             "Received message larger than max (4294967295 vs. 1000)");
 }
 
-TEST(MessageReaderTest, CompressedMessageIsUnimplementedAndTheEncodingNamed) {
+TEST(MessageReaderTest, CompressionThatNobodyKnowsIsUnimplementedAndNamed) {
   MessageReader reader(kMax);
-  reader.set_encoding("gzip");
+  reader.set_encoding("br");
   EXPECT_TRUE(reader.has_encoding());
   const Status status = StatusOf(reader, Message("zzz", 1));
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
   EXPECT_EQ(status.message(),
-            "messages compressed with \"gzip\" are not supported; supported encodings: identity");
+            "messages compressed with \"br\" are not supported; supported encodings: identity, "
+            "deflate, gzip");
+}
+
+TEST(MessageReaderTest, CompressedMessagesAreDecompressedOneByOne) {
+  for (const Compression compression : {Compression::kDeflate, Compression::kGzip}) {
+    MessageReader reader(1 << 20);
+    reader.set_encoding(CompressionName(compression));
+    const std::string text(500'000, 'x');
+    const std::string packed = Compress(compression, Chain(text))->Flatten();
+    Reading reading;
+    ReadPiece(reader, Message(packed, 1) + Message("plain") + Message(packed, 1), reading);
+    EXPECT_EQ(reading.messages, (std::vector<std::string>{text, "plain", text}));
+  }
+}
+
+TEST(MessageReaderTest, MessageThatGrowsBeyondTheLimitIsRefused) {
+  MessageReader reader(kMax);
+  reader.set_encoding("gzip");
+  const std::string packed =
+      Compress(Compression::kGzip, Chain(std::string(kMax + 1, 'x')))->Flatten();
+  ASSERT_LT(packed.size(), kMax);
+  const Status status = StatusOf(reader, Message(packed, 1));
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(), "Received message larger than max (more than " +
+                                  std::to_string(kMax) + " bytes when decompressed)");
+}
+
+TEST(MessageReaderTest, DecompressedMessageIsPlacedWhereItsMethodWantsIt) {
+  MessageReader reader(1 << 20);
+  reader.set_encoding("gzip");
+  reader.set_payload_offset([](ByteView head, size_t size) {
+    EXPECT_EQ(head, std::string(1000, 'x'));
+    EXPECT_EQ(size, 1000u);
+    return size_t{7};
+  });
+  const std::string wire =
+      Message(Compress(Compression::kGzip, Chain(std::string(1000, 'x')))->Flatten(), 1);
+  ByteView piece = wire;
+  const auto message = reader.Next(piece);
+  ASSERT_TRUE(message.ok() && message->has_value());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>((*message)->data() + 7) % kTensorAlignment, 0u);
 }
 
 TEST(MessageReaderTest, MessagesNotCompressedPassUnderAnyEncoding) {

@@ -113,7 +113,7 @@ class ServerTest : public ::testing::Test {
     GrpcServerOptions options;
     options.addresses = {"127.0.0.1:0"};
     options.io_threads = 2;
-    options.max_message_bytes = 4 << 20;
+    options.connections.calls.max_message_bytes = 4 << 20;
     return options;
   }
 

@@ -75,6 +75,10 @@ TEST(Http2IllegalTest, FramesAgainstTheProtocolEndTheConnection) {
       {"headers that no table has",
        Encode({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xff\xff\xff\xff\x0f"}),
        NGHTTP2_COMPRESSION_ERROR},
+      {"PRIORITY of no stream", Encode({NGHTTP2_PRIORITY, 0, 0, std::string(5, '\0')}),
+       NGHTTP2_PROTOCOL_ERROR},
+      {"PRIORITY that depends on itself",
+       Encode({NGHTTP2_PRIORITY, 0, 3, BigEndian(3, 4) + BigEndian(0, 1)}), NGHTTP2_PROTOCOL_ERROR},
       {"PING too short", PingFrame("1234567"), NGHTTP2_FRAME_SIZE_ERROR},
       {"SETTINGS of a wrong length", Encode({NGHTTP2_SETTINGS, 0, 0, "12345"}),
        NGHTTP2_FRAME_SIZE_ERROR},
@@ -140,22 +144,75 @@ TEST(Http2IllegalTest, RequestsAgainstTheProtocolLoseTheirStreamAlone) {
   }
 }
 
-// The peer may have sent them before it heard that the stream was closed.
-TEST(Http2IllegalTest, HeadersOfAClosedOrSkippedStreamAreIgnored) {
+TEST(Http2IllegalTest, FramesOfAClosedOrSkippedStreamEndTheConnection) {
+  for (const std::string& late : {Request(5), Request(3), DataFrame(5, "x", true)}) {
+    for (const size_t cut : {size_t{0}, size_t{1}, size_t{8}, size_t{9}, size_t{10}}) {
+      SessionHarness server;
+      server.Greet();
+      server.Feed(Request(5));
+      const Http2Field fields[] = {{":status", "200"}};
+      server.session.Respond(server.stream(5), fields, true);
+      server.TakeFrames();
+      ASSERT_TRUE(server.stream(5).Has("close 0"));
+      const Lines log = server.stream(5).log;
+      server.Feed(late.substr(0, cut));
+      server.Feed(late.substr(cut));
+      EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED);
+      EXPECT_EQ(server.streams.size(), 1u);
+      EXPECT_EQ(server.stream(5).log, log);
+      EXPECT_TRUE(server.session.finished());
+    }
+  }
+}
+
+TEST(Http2IllegalTest, DataAfterThePeersOwnResetEndsTheConnectionHoweverTheBytesCome) {
+  const std::string bytes = Request(1, {}, false) + DataFrame(1, "good", false) +
+                            ResetFrame(1, NGHTTP2_CANCEL) + DataFrame(1, "bad", true);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    SessionHarness server;
+    server.Greet();
+    server.Feed(bytes.substr(0, cut));
+    server.Feed(bytes.substr(cut));
+    EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_GOAWAY), NGHTTP2_STREAM_CLOSED) << cut;
+    EXPECT_EQ(server.stream(1).body, "good");
+  }
+}
+
+TEST(Http2IllegalTest, OrdinaryConversationIsNoneHoweverTheBytesCome) {
+  const std::string bytes =
+      Request(1, {}, false) + Request(3, {}, false) + DataFrame(1, "a", false) +
+      DataFrame(3, "b", false) + DataFrame(1, "c", true) + ResetFrame(3, NGHTTP2_CANCEL) +
+      Request(5, {}, false) + DataFrame(5, "d", false) + HeadersFrame(5, {{"trailer", "1"}}, true);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    SessionHarness server;
+    server.Greet();
+    server.Feed(bytes.substr(0, cut));
+    server.Feed(bytes.substr(cut));
+    EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty()) << cut;
+    EXPECT_EQ(server.stream(1).body, "ac");
+    EXPECT_TRUE(server.stream(1).Has("end"));
+    EXPECT_EQ(server.stream(5).body, "d");
+    EXPECT_TRUE(server.stream(5).Has("end"));
+  }
+}
+
+// The peer may have sent them before it heard of the reset.
+TEST(Http2IllegalTest, FramesOfStreamsThatWeHaveResetAreIgnored) {
+  constexpr int kStreams = 3000;  // more than are remembered one by one
   SessionHarness server;
   server.Greet();
-  server.Feed(Request(5));
-  const Http2Field fields[] = {{":status", "200"}};
-  server.session.Respond(server.stream(5), fields, true);
-  server.TakeFrames();
-  ASSERT_TRUE(server.stream(5).Has("close 0"));
-  const Lines log = server.stream(5).log;
-  server.Feed(Request(5) + Request(3));
-  EXPECT_TRUE(server.TakeFrames().empty());
-  EXPECT_EQ(server.streams.size(), 1u);
-  EXPECT_EQ(server.stream(5).log, log);
-  server.Feed(Request(7));
-  EXPECT_TRUE(server.stream(7).Has("end"));
+  for (int i = 0; i < kStreams; ++i) {
+    server.Feed(Request(2 * i + 1, {}, false));
+    server.session.Reset(server.stream(2 * i + 1), NGHTTP2_CANCEL);
+    server.TakeFrames();
+  }
+  for (int i = 0; i < kStreams; ++i) {
+    server.Feed(DataFrame(2 * i + 1, "late", false) +
+                HeadersFrame(2 * i + 1, {{"late", "1"}}, true));
+  }
+  EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty());
+  server.Feed(Request(2 * kStreams + 1));
+  EXPECT_TRUE(server.stream(2 * kStreams + 1).Has("end"));
 }
 
 TEST(Http2LimitsTest, FrameOfTheLargestSizeIsTakenAndALongerOneEndsTheConnection) {
@@ -205,6 +262,77 @@ TEST(Http2LimitsTest, HeaderListIsMeasuredAsItWillBeStored) {
   server.Feed(Encode({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block}));
   EXPECT_EQ(ErrorOf(server.TakeFrames(), NGHTTP2_RST_STREAM), NGHTTP2_ENHANCE_YOUR_CALM);
   EXPECT_LE(server.stream(1).log.size(), 30u);
+}
+
+// Millions of references to one long entry of the table.
+TEST(Http2LimitsTest, HeaderListOfManyTimesTheLimitEndsTheConnection) {
+  SessionHarness server({.max_header_list_bytes = 1000});
+  server.Greet();
+  std::string block = "\x40" + BigEndian(1, 1) + "a" + BigEndian(120, 1) + std::string(120, 'v');
+  block += std::string(10'000, '\xbe');
+  const Status status =
+      server.session.Receive(Encode({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block}));
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+}
+
+TEST(Http2LimitsTest, FloodOfFramesThatCarryNothingEndsTheConnection) {
+  const std::string kFrames[] = {
+      PingFrame(),
+      SettingsFrame(),
+      Encode({NGHTTP2_PRIORITY, 0, 1, std::string(5, '\0')}),
+      Encode({0xbe, 0, 0, "unknown"}),
+      DataFrame(1, "", false),
+  };
+  for (const std::string& frame : kFrames) {
+    SCOPED_TRACE(static_cast<int>(frame[3]));
+    SessionHarness server({.control_frames = {.burst = 50, .per_second = 1}});
+    server.Greet();
+    server.Feed(Request(1, {}, false));
+    int taken = 0;
+    while (taken < 200 && server.session.Receive(frame).ok()) ++taken;
+    EXPECT_GE(taken, 40);  // the greeting and a slow machine count, too
+    EXPECT_LE(taken, 60);
+    const std::vector<Frame> frames = server.TakeFrames();
+    EXPECT_EQ(ErrorOf(frames, NGHTTP2_GOAWAY), NGHTTP2_ENHANCE_YOUR_CALM);
+    ASSERT_EQ(OfType(frames, NGHTTP2_GOAWAY).size(), 1u);
+    EXPECT_EQ(OfType(frames, NGHTTP2_GOAWAY)[0].payload.substr(8), "too many control frames");
+  }
+}
+
+TEST(Http2LimitsTest, PingsMayHaveALimitOfTheirOwnWhichGrpcClientsUnderstand) {
+  SessionHarness server({.pings = {.burst = 3, .per_second = 0}});
+  server.Greet();
+  for (int i = 0; i < 3; ++i) server.Feed(PingFrame());
+  server.TakeFrames();
+  EXPECT_FALSE(server.session.Receive(PingFrame()).ok());
+  const std::vector<Frame> goaways = OfType(server.TakeFrames(), NGHTTP2_GOAWAY);
+  ASSERT_EQ(goaways.size(), 1u);
+  EXPECT_EQ(goaways[0].payload.substr(8), "too_many_pings");
+}
+
+// Some clients measure the network with a PING for each piece of an answer.
+TEST(Http2LimitsTest, AnswersAllowAsManyPingsAgain) {
+  SessionHarness server({.control_frames = {.burst = 5, .per_second = 0}});
+  server.Greet();
+  server.Feed(Request(1));
+  server.Respond(1);
+  for (int i = 0; i < 20; ++i) {
+    server.Append(1, "piece");
+    server.TakeFrames();
+    for (int ping = 0; ping < 5; ++ping) server.Feed(PingFrame());
+  }
+  EXPECT_TRUE(OfType(server.TakeFrames(), NGHTTP2_GOAWAY).empty());
+}
+
+TEST(Http2LimitsTest, HeadersInTooManyPiecesEndTheConnection) {
+  SessionHarness server;
+  server.Greet();
+  EXPECT_TRUE(server.session.Receive(Encode({NGHTTP2_HEADERS, 0, 1, ""})).ok());
+  int pieces = 0;
+  while (pieces < 1000 && server.session.Receive(Encode({NGHTTP2_CONTINUATION, 0, 1, ""})).ok()) {
+    ++pieces;
+  }
+  EXPECT_LT(pieces, 100);
 }
 
 TEST(Http2LimitsTest, StreamsBeyondTheLimitAreRefusedUntilThePeerKnowsTheLimit) {

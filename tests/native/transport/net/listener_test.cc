@@ -37,8 +37,9 @@ std::string LocalName(const UniqueFd& fd) {
 
 // A listener on a loop that the test turns, and what it has accepted.
 struct Accepting {
-  explicit Accepting(const std::string& address) : loop(*EventLoop::Create()) {
-    Result<std::unique_ptr<Listener>> bound = Listener::Bind(address);
+  explicit Accepting(const std::string& address, const ListenOptions& options = {})
+      : loop(*EventLoop::Create()) {
+    Result<std::unique_ptr<Listener>> bound = Listener::Bind(address, options);
     EXPECT_TRUE(bound.ok()) << bound.status().ToString();
     listener = std::move(*bound);
     listener->Start(*loop, [this](UniqueFd fd, const SocketAddress& peer) {
@@ -153,11 +154,50 @@ TEST(ListenerTest, SocketFileLeftOverIsReplaced) {
   EXPECT_TRUE(Connect("unix:" + path));
 }
 
+TEST(ListenerTest, SocketThatIsInUseIsLeftAlone) {
+  const ScratchFolder folder;
+  const std::string address = "unix:" + folder.File("socket");
+  Accepting first(address);
+  const Status second = Listener::Bind(address).status();
+  EXPECT_EQ(second.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(second.message(), "cannot listen on " + address + ": another process listens on it");
+  EXPECT_TRUE(Connect(address));
+}
+
+TEST(ListenerTest, SocketFileOfASuccessorIsNotRemoved) {
+  const ScratchFolder folder;
+  const std::string path = folder.File("socket");
+  Accepting first("unix:" + path);
+  std::filesystem::rename(path, folder.File("moved"));
+  const Accepting second("unix:" + path);
+  first.listener.reset();
+  EXPECT_TRUE(Connect("unix:" + path));
+}
+
+TEST(ListenerTest, UnixSocketHasThePermissionsAskedFor) {
+  const ScratchFolder folder;
+  for (const mode_t mode : {0600, 0666, 0770}) {
+    const Accepting accepting("unix:" + folder.File("socket"), {.unix_mode = mode});
+    struct stat file;
+    ASSERT_EQ(stat(folder.File("socket").c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 07777, mode);
+  }
+}
+
+TEST(ListenerTest, PortIsSharedOnlyWhereBothSidesWantThat) {
+  const Accepting first("127.0.0.1:0", {.reuse_port = true});
+  EXPECT_FALSE(Listener::Bind(first.At("127.0.0.1")).ok());
+  EXPECT_TRUE(Listener::Bind(first.At("127.0.0.1"), {.reuse_port = true}).ok());
+}
+
 TEST(ListenerTest, FileThatIsNoSocketIsLeftAlone) {
   const ScratchFolder folder;
   const std::string path = folder.File("precious");
   std::ofstream(path) << "text";
-  EXPECT_EQ(Listener::Bind("unix:" + path).status().code(), StatusCode::kUnavailable);
+  const Status status = Listener::Bind("unix:" + path).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(status.message(),
+            "cannot listen on unix:" + path + ": the file exists and is no socket");
   EXPECT_EQ(std::filesystem::file_size(path), 4u);
 }
 

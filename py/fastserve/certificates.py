@@ -1,0 +1,62 @@
+"""Keeps a listener's keys and certificates those of its file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import TypeAlias
+
+from fastserve.config.tls import TlsConfig, read_tls_config
+from fastserve.errors import ConfigError, ServingError
+
+_LOGGER = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+"""Between two looks at the file."""
+
+_Stamp: TypeAlias = "tuple[int, int, int] | None"
+
+
+class CertificateFile:
+    """One file of an SSLConfig, read at start and whenever it changes. Event loop's thread only."""
+
+    def __init__(self, flag: str, path: str, use: Callable[[TlsConfig], None]) -> None:
+        """`use` gives it to new connections; raises ValueError that says what is wrong."""
+        self._flag = flag
+        self._path = path
+        self._use = use
+        self._seen: _Stamp = None
+
+    def load(self) -> None:
+        """Reads the file and uses what it holds. Raises ServingError that names the file."""
+        self._seen = self._stamp()
+        config = read_tls_config(self._flag, self._path)
+        try:
+            self._use(config)
+        except ValueError as error:
+            raise ConfigError(f"--{self._flag}={self._path}: {error}") from error
+
+    def reload(self) -> None:
+        """As load(), but what is in use stays when the file is bad; the log says why."""
+        try:
+            self.load()
+        except ServingError as error:
+            _LOGGER.error("keys and certificates stay as they were: %s", error)
+        else:
+            _LOGGER.info("new connections use the keys and certificates of %s", self._path)
+
+    def watch(self) -> None:
+        """Reloads the file from now on when it has changed."""
+        if self._stamp() != self._seen:
+            self.reload()
+        asyncio.get_running_loop().call_later(_POLL_S, self.watch)
+
+    def _stamp(self) -> _Stamp:
+        """Returns what differs when the file was written or replaced; None where there is none."""
+        try:
+            stat = os.stat(self._path)
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
