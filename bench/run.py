@@ -3,8 +3,9 @@
     python bench/run.py --models DIR [--name NAME] [--rounds 5] [--seconds 3] [--quick]
 
 Subjects: `echo`, a bare nghttp2 server (the transport's ceiling); `fastserve`; `uvicorn`, our
-native REST predict behind an ASGI app; `grpcio`, TensorFlow in Python behind grpcio; `session`, a
-loop of TF_SessionRun (the model's ceiling). In every round each load is put on each subject in
+native REST predict behind an ASGI app; `python`, json, numpy and TensorFlow in Python behind an
+ASGI app; `grpcio`, TensorFlow in Python behind grpcio; `session`, a loop of TF_SessionRun (the
+model's ceiling). In every round each load is put on each subject in
 turn, so that whatever disturbs the machine disturbs all of them; a figure is the median of its
 rounds. bench/README.md says how to read the result.
 """
@@ -30,7 +31,7 @@ import subjects as bench
 from harness import ROOT, BenchError, Load
 from subjects import SCENARIOS, Measurement, Scenario, Subject
 
-ALL_SUBJECTS = ("echo", "fastserve", "uvicorn", "grpcio", "session")
+ALL_SUBJECTS = ("echo", "fastserve", "uvicorn", "python", "grpcio", "session")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +88,13 @@ def started(
                 settings.python, scenario.model, base_path, work, settings.fastserve_flags
             )
             chosen.append(bench.ServerSubject("fastserve", servers.enter_context(server), exchange))
-        if "uvicorn" in settings.subjects and scenario.rest:
-            server = bench.uvicorn_gateway(settings.python, scenario.model, base_path, work)
-            chosen.append(bench.ServerSubject("uvicorn", servers.enter_context(server), exchange))
+        for name, asked in (
+            ("uvicorn", exchange),
+            ("python", files.python_exchange(scenario)),
+        ):
+            if name in settings.subjects and scenario.rest:
+                server = bench.asgi_gateway(name, settings.python, scenario.model, base_path, work)
+                chosen.append(bench.ServerSubject(name, servers.enter_context(server), asked))
         if "grpcio" in settings.subjects and not scenario.rest:
             server = bench.grpcio_server(settings.python, scenario.model, base_path, work)
             chosen.append(bench.ServerSubject("grpcio", servers.enter_context(server), exchange))

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import PREDICT_PATH, ROOT, BenchError, Exchange, Load, Server, program, run_load
@@ -42,6 +42,8 @@ SCENARIOS = (
     ),
     Scenario(name="image_identity", model="image_identity", loads=_loads((1, 1), (8, 1), (8, 4))),
     Scenario(name="half_plus_two_rest", model="half_plus_two", loads=_loads((8, 1)), rest=True),
+    Scenario(name="mnist_mlp_rest", model="mnist_mlp", loads=_loads((8, 1)), rest=True),
+    Scenario(name="image_identity_rest", model="image_identity", loads=_loads((8, 1)), rest=True),
 )
 
 
@@ -89,6 +91,11 @@ class ScenarioFiles:
             expected=(self.folder / "response.pb",),
             tolerance=scenario.tolerance,
         )
+
+    def python_exchange(self, scenario: Scenario) -> Exchange:
+        """The same where the answer is Python's own JSON."""
+        expected = (self.folder / "response_python.json",)
+        return replace(self.exchange(scenario), expected=expected)
 
     def echo_exchange(self) -> Exchange:
         """The same request where the answer is the request."""
@@ -179,6 +186,8 @@ class SessionSubject:
 
 Subject = ServerSubject | SessionSubject
 
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+
 
 def version_folder(base_path: Path) -> Path:
     """The highest version under a model's base path."""
@@ -228,16 +237,15 @@ def grpcio_server(python: str, model: str, base_path: Path, work: Path) -> Serve
     port_file = work / "grpcio.port"
     command = [python, str(ROOT / "bench" / "load" / "grpcio_server.py"), "--model", model]
     command += ["--base_path", str(base_path), "--port_file", str(port_file)]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
-    return Server("grpcio", command, port_file, work / "grpcio.log", quiet)
+    return Server("grpcio", command, port_file, work / "grpcio.log", _QUIET)
 
 
-def uvicorn_gateway(python: str, model: str, base_path: Path, work: Path) -> Server:
-    """Our native REST predict behind an ASGI app on uvicorn."""
-    port_file = work / "uvicorn.port"
-    command = [python, str(ROOT / "bench" / "load" / "uvicorn_gateway.py"), "--model", model]
+def asgi_gateway(name: str, python: str, model: str, base_path: Path, work: Path) -> Server:
+    """An ASGI app on uvicorn: `uvicorn`, our native REST predict, or `python`, without it."""
+    port_file = work / f"{name}.port"
+    command = [python, str(ROOT / "bench" / "load" / f"{name}_gateway.py"), "--model", model]
     command += ["--base_path", str(base_path), "--port_file", str(port_file)]
-    return Server("uvicorn", command, port_file, work / "uvicorn.log")
+    return Server(name, command, port_file, work / f"{name}.log", _QUIET)
 
 
 def session_loop(python: str, base_path: Path, files: ScenarioFiles, tolerance: float) -> list[str]:
