@@ -25,7 +25,7 @@ class Answer:
     @property
     def error(self) -> str:
         """The text of an error body."""
-        value = self.rest()
+        value = self.json()
         assert list(value) == ["error"], value
         return str(value["error"])
 

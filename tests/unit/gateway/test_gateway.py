@@ -30,7 +30,7 @@ def port() -> Iterator[int]:
     loop = uvloop.new_event_loop()
 
     async def start() -> int:
-        return await Gateway(native, FixedBackend(), config=config).start()
+        return await Gateway(native, FixedBackend(), config=config, pages={}).start()
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
