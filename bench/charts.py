@@ -11,7 +11,16 @@ WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 42
 BAR, GAP, LABEL = 20, 7, 190
 
-FAMILIES = ("fastserve", "tensorflow_model_server", "grpcio", "pytriton", "ray", "uvicorn", "echo")
+FAMILIES = (
+    "fastserve",
+    "tensorflow_model_server",
+    "grpcio",
+    "pytriton",
+    "ray",
+    "uvicorn",
+    "python",
+    "echo",
+)
 
 
 def colour(subject: str) -> str:

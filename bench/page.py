@@ -13,11 +13,13 @@ from .report import HEADINGS, OPEN_HEADINGS, Cell, RunReport, ScenarioReport, ab
 STYLE = """
 :root { --page: #fff; --ink: #1a1d21; --faint: #667; --rule: #dde1e6; --good: #16793d;
   --bad: #b3261e; --fastserve: #0067c0; --tensorflow_model_server: #e08a00; --grpcio: #c2452d;
-  --pytriton: #3f8f29; --ray: #9a4fb5; --uvicorn: #00908a; --echo: #7a828c; --session: #4b5159; }
+  --pytriton: #3f8f29; --ray: #9a4fb5; --uvicorn: #00908a;
+  --python: #a0522d; --echo: #7a828c; --session: #4b5159; }
 @media (prefers-color-scheme: dark) { :root { --page: #16191d; --ink: #e6e8ea; --faint: #9aa3ad;
   --rule: #333a42; --good: #5fd38a; --bad: #ff8a80; --fastserve: #4da3ff;
   --tensorflow_model_server: #ffb545; --grpcio: #ff8a70; --pytriton: #86d36b; --ray: #cf93e6;
-  --uvicorn: #4fd6ce; --echo: #8b949e; --session: #b8c0c8; } }
+  --uvicorn: #4fd6ce;
+  --python: #d9a066; --echo: #8b949e; --session: #b8c0c8; } }
 body { margin: 0 auto; padding: 24px; max-width: 1240px; background: var(--page);
   color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { margin: 44px 0 4px; font-size: 21px;

@@ -22,7 +22,16 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent / "scenarios"
-SERVERS = ("echo", "fastserve", "tensorflow_model_server", "grpcio", "pytriton", "ray", "uvicorn")
+SERVERS = (
+    "echo",
+    "fastserve",
+    "tensorflow_model_server",
+    "grpcio",
+    "pytriton",
+    "ray",
+    "uvicorn",
+    "python",
+)
 """In the order of tables and pictures; the session loops come last."""
 
 

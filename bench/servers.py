@@ -211,6 +211,11 @@ def _uvicorn(stage: Stage) -> Iterator[Candidate]:
     return _script(stage, "uvicorn", stage.files.rest(), settings)
 
 
+def _python(stage: Stage) -> Iterator[Candidate]:
+    settings = "json, numpy and TensorFlow in Python behind an ASGI app (httptools, uvloop)"
+    return _script(stage, "python", stage.files.rest_of_python(), settings)
+
+
 def _need(stage: Stage, name: str, package: str) -> None:
     """Raises Unavailable where the server's interpreter cannot find its module."""
     python = stage.python_of(name)
@@ -227,8 +232,10 @@ _MAKERS: Mapping[str, Callable[[Stage], Iterator[Candidate]]] = {
     "pytriton": _pytriton,
     "ray": _ray,
     "uvicorn": _uvicorn,
+    "python": _python,
 }
-_REST_SERVERS = ("fastserve", "tensorflow_model_server", "uvicorn")
+_REST_ONLY = ("uvicorn", "python")
+_REST_SERVERS = ("fastserve", "tensorflow_model_server", *_REST_ONLY)
 
 
 def candidates(stage: Stage, wanted: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:
@@ -236,7 +243,7 @@ def candidates(stage: Stage, wanted: Sequence[str]) -> tuple[list[Candidate], di
     found: list[Candidate] = []
     missing: dict[str, str] = {}
     for name in SERVERS:
-        speaks = (name in _REST_SERVERS) if stage.scenario.rest else name != "uvicorn"
+        speaks = (name in _REST_SERVERS) if stage.scenario.rest else name not in _REST_ONLY
         if name not in wanted or name not in stage.scenario.servers or not speaks:
             continue
         try:

@@ -176,12 +176,12 @@ class MemoryReport:
         return self.late_kib - self.early_kib <= self.allowed_growth_kib
 
 
-def resident_kib(pid: int) -> int:
-    """The process's resident set."""
+def resident_kib(pid: int, key: str = "VmRSS") -> int:
+    """The process's resident set; with the key VmHWM the most that it was."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{key}:"):
             return int(line.split()[1])
-    raise BenchError(f"no VmRSS of process {pid}")
+    raise BenchError(f"no {key} of process {pid}")
 
 
 def await_version(model: VersionedModel, port: int) -> None:

@@ -11,7 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .harness import (
@@ -106,6 +106,10 @@ class ScenarioFiles:
             compare_bytes=True,
             rest=True,
         )
+
+    def rest_of_python(self) -> Exchange:
+        """The same, answered as Python's json writes it."""
+        return replace(self.rest(), expected=(self.folder / "response_python.json",))
 
     def echo(self) -> Exchange:
         """The same request where the answer is the request."""

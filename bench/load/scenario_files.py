@@ -160,6 +160,8 @@ def main() -> None:
     if options.json:
         (options.out / "request.json").write_text(json.dumps({"instances": row.tolist()}))
         (options.out / "response.json").write_text(rest_response(answer))
+        python = json.dumps({"predictions": answer.tolist()})
+        (options.out / "response_python.json").write_text(python)
 
 
 if __name__ == "__main__":

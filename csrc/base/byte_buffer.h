@@ -38,6 +38,11 @@ class ByteBuffer {
   char* data() const { return block_ ? block_->data : nullptr; }
   size_t size() const { return block_ ? block_->size : 0; }
   ByteView view() const { return {data(), size()}; }
+  // Has only the first `size` bytes count. REQUIRES: size <= size(), and that nothing is shared
+  // yet.
+  void Truncate(size_t size) {
+    if (block_) block_->size = size;
+  }
 
   // Hands this handle's reference to C code, which gives it back to Adopt() or Drop().
   void* Release() { return std::exchange(block_, nullptr); }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 namespace fastserve {
 
 // How the process keeps memory that it has freed. Requests and tensors of some hundred kilobytes
@@ -13,5 +15,9 @@ void KeepFreedMemory();
 // Gives back all that is kept. Takes milliseconds, more where there is much; other threads may have
 // to wait for as long as one arena takes. Any thread.
 void ReturnFreedMemory();
+
+// Gives the pages of a block back that is about to be freed, where they would be kept otherwise.
+// Their bytes are lost. Any thread.
+void ReturnPages(char* block, size_t size);
 
 }  // namespace fastserve

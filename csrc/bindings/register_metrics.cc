@@ -120,7 +120,7 @@ py::list TakeRequestLog() {
 void RegisterMetrics(py::module_& module) {
   module.def("read_metrics", &ReadMetrics, "Everything that was counted so far.");
   module.def("record_rest", &RecordRest, py::arg("model"), py::arg("code"), py::arg("seconds"),
-             "Counts a REST request that predict_json() has not seen.");
+             "Counts a REST request that answer_rest() has not seen.");
   module.def(
       "enable_access_log", [] { Metrics::Instance().access_log().Enable(); },
       "Keeps an entry of each native call, to be taken.");

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <memory>
+#include <new>
+#include <variant>
 
 #include "bindings/registry.h"
 #include "bindings/servable_handle.h"
@@ -30,39 +32,109 @@ py::object NextCall(Server& self) {
   return py::make_tuple(std::move(event->call), event->started);
 }
 
-JsonMethod MethodByName(std::string_view name) {
-  if (name == "predict") return JsonMethod::kPredict;
-  if (name == "classify") return JsonMethod::kClassify;
-  if (name == "regress") return JsonMethod::kRegress;
+RestMethod MethodByName(std::string_view name) {
+  if (name == "predict") return RestMethod::kPredict;
+  if (name == "classify") return RestMethod::kClassify;
+  if (name == "regress") return RestMethod::kRegress;
   throw py::value_error("the method is \"" + std::string(name) +
                         "\"; it must be \"predict\", \"classify\" or \"regress\"");
 }
 
-py::object PredictJsonBody(Server& self, int64_t token, std::string_view method, std::string model,
-                           std::optional<int64_t> version, std::optional<std::string> label,
-                           std::string_view body, std::optional<double> timeout_s) {
-  JsonPredictRequest request{.token = token,
-                             .method = MethodByName(method),
-                             .model = std::move(model),
-                             .version = version,
-                             .label = std::move(label),
-                             .deadline = std::nullopt};
+RestFormat FormatByName(std::string_view name) {
+  if (name == "json") return RestFormat::kJson;
+  if (name == "protobuf") return RestFormat::kProtobuf;
+  if (name == "npy") return RestFormat::kNpy;
+  throw py::value_error("the format is \"" + std::string(name) +
+                        "\"; it must be \"json\", \"protobuf\" or \"npy\"");
+}
+
+const char* NameOf(RestFormat format) {
+  switch (format) {
+    case RestFormat::kProtobuf:
+      return "protobuf";
+    case RestFormat::kNpy:
+      return "npy";
+    case RestFormat::kJson:
+      break;
+  }
+  return "json";
+}
+
+py::buffer_info ReadOnly(ByteView bytes) {
+  return {const_cast<char*>(bytes.data()), static_cast<py::ssize_t>(bytes.size()), true};
+}
+
+// An answer's body in its own memory, to be shown as a memoryview.
+struct AnswerBytes {
+  std::string bytes;
+};
+
+// A long body is shown where it is, a short one is copied.
+py::object ToPython(std::string body) {
+  constexpr size_t kCopiedBytes = 64 * 1024;
+  if (body.size() < kCopiedBytes) return ToBytes(body);
+  return py::memoryview(py::cast(AnswerBytes{std::move(body)}));
+}
+
+py::tuple ToPython(RestAnswer answer) {
+  return py::make_tuple(static_cast<int>(answer.code), ToPython(std::move(answer.body)),
+                        NameOf(answer.format), ToBytes(answer.hint));
+}
+
+// A body in Python's hands, until a request takes it.
+class BodyHandle {
+ public:
+  BodyHandle(std::string_view format, std::optional<size_t> expected_size)
+      : body_(RestBody(FormatByName(format), expected_size)) {}
+
+  RestBody& Get() {
+    if (!body_) throw py::value_error("the body has been taken by a request");
+    return *body_;
+  }
+  RestBody Take() {
+    RestBody body = std::move(Get());
+    body_.reset();
+    return body;
+  }
+  void Append(std::string_view piece) {
+    if (!Get().Append(piece)) throw std::bad_alloc();  // MemoryError
+  }
+
+ private:
+  std::optional<RestBody> body_;
+};
+
+py::object AnswerRest(Server& self, int64_t token, std::string_view method, std::string model,
+                      std::optional<int64_t> version, std::optional<std::string> label,
+                      std::variant<std::string_view, BodyHandle*> body, std::string_view format,
+                      bool wants_json, std::optional<double> timeout_s) {
+  RestRequest request{.token = token,
+                      .method = MethodByName(method),
+                      .model = std::move(model),
+                      .version = version,
+                      .label = std::move(label),
+                      .deadline = std::nullopt,
+                      .format = FormatByName(format),
+                      .wants_json = wants_json};
   if (timeout_s) {
     request.deadline = std::chrono::steady_clock::now() + ToMilliseconds(*timeout_s);
   }
-  std::optional<JsonAnswer> answer;
+  RestBody collected = std::holds_alternative<BodyHandle*>(body)
+                           ? std::get<BodyHandle*>(body)->Take()
+                           : RestBody(request.format, std::get<std::string_view>(body));
+  std::optional<RestAnswer> answer;
   {
     const py::gil_scoped_release unlocked;
-    answer = self.json().Predict(std::move(request), body);
+    answer = self.rest().Answer(std::move(request), std::move(collected));
   }
   if (!answer) return py::none();
-  return py::make_tuple(static_cast<int>(answer->code), ToBytes(answer->body));
+  return ToPython(std::move(*answer));
 }
 
-py::list JsonCompletions(Server& self) {
+py::list RestCompletions(Server& self) {
   py::list completions;
-  for (const CompletionQueue::Completion& done : self.completions().TakeAll()) {
-    completions.append(py::make_tuple(done.token, static_cast<int>(done.code), ToBytes(done.body)));
+  for (CompletionQueue::Completion& done : self.completions().TakeAll()) {
+    completions.append(py::make_tuple(done.token, ToPython(std::move(done.answer))));
   }
   return completions;
 }
@@ -78,9 +150,21 @@ py::list TakeCaptured(Server& self, double timeout_s) {
   return captured;
 }
 
+void RegisterBodies(py::module_& module) {
+  py::class_<BodyHandle>(module, "RestBody", py::buffer_protocol())
+      .def(py::init<std::string_view, std::optional<size_t>>(), py::arg("format"),
+           py::arg("expected_size"))
+      .def("append", &BodyHandle::Append, py::arg("piece"), "Adds a piece of the body.")
+      .def("__len__", [](BodyHandle& self) { return self.Get().view().size(); })
+      .def_buffer([](BodyHandle& self) { return ReadOnly(self.Get().view()); });
+  py::class_<AnswerBytes>(module, "AnswerBytes", py::buffer_protocol())
+      .def_buffer([](const AnswerBytes& self) { return ReadOnly(self.bytes); });
+}
+
 }  // namespace
 
 void RegisterServer(py::module_& module) {
+  RegisterBodies(module);
   // The destructor joins threads, which must not wait for the GIL that it would hold.
   py::class_<Server>(module, "Server", py::release_gil_before_calling_cpp_dtor())
       .def(py::init<const ServerOptions&>(), py::arg("options"))
@@ -101,14 +185,15 @@ void RegisterServer(py::module_& module) {
       .def("publish", &Publish, py::arg("servables"), py::arg("labels"),
            py::arg("pending") = py::dict(), "Replaces the routing table.")
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")
-      .def("predict_json", &PredictJsonBody, py::arg("token"), py::arg("method"), py::arg("model"),
-           py::arg("version"), py::arg("label"), py::arg("body"), py::arg("timeout_s"),
+      .def("answer_rest", &AnswerRest, py::arg("token"), py::arg("method"), py::arg("model"),
+           py::arg("version"), py::arg("label"), py::arg("body"), py::arg("format"),
+           py::arg("wants_json"), py::arg("timeout_s"),
            "Answers a REST predict, classify or regress, at once or later through "
-           "json_completions().")
+           "rest_completions().")
       .def_property_readonly("connections", [](const Server& self) { return self.connections(); })
-      .def_property_readonly("json_completion_fd",
+      .def_property_readonly("rest_completion_fd",
                              [](Server& self) { return self.completions().fd(); })
-      .def("json_completions", &JsonCompletions, "Takes the finished (token, code, body) triples.")
+      .def("rest_completions", &RestCompletions, "Takes the finished pairs of token and answer.")
       .def(
           "start_capture",
           [](Server& self, std::string model, size_t limit) {

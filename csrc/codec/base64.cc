@@ -6,34 +6,46 @@
 namespace fastserve {
 namespace {
 
-constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char kStandard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char kUrlSafe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 // What a character of the text is: six bits of data (0..63), or one of these.
 constexpr uint8_t kSpace = 0x40;
 constexpr uint8_t kPadding = 0x41;
 constexpr uint8_t kInvalid = 0x80;
 
-constexpr std::array<uint8_t, 256> MakeMeanings() {
-  std::array<uint8_t, 256> meanings{};
-  for (uint8_t& meaning : meanings) meaning = kInvalid;
-  for (uint8_t i = 0; i < 64; ++i) meanings[static_cast<uint8_t>(kAlphabet[i])] = i;
-  for (const char space : {' ', '\t', '\n', '\v', '\f', '\r'}) {
-    meanings[static_cast<uint8_t>(space)] = kSpace;
+class Meanings {
+ public:
+  explicit constexpr Meanings(const char (&alphabet)[65]) {
+    for (uint8_t& meaning : meanings_) meaning = kInvalid;
+    for (uint8_t i = 0; i < 64; ++i) meanings_[static_cast<uint8_t>(alphabet[i])] = i;
+    for (const char space : {' ', '\t', '\n', '\v', '\f', '\r'}) {
+      meanings_[static_cast<uint8_t>(space)] = kSpace;
+    }
+    meanings_['='] = meanings_['.'] = kPadding;
   }
-  meanings['='] = meanings['.'] = kPadding;
-  return meanings;
+  uint8_t operator[](char c) const { return meanings_[static_cast<uint8_t>(c)]; }
+
+ private:
+  std::array<uint8_t, 256> meanings_{};
+};
+
+constexpr Meanings kStandardMeanings(kStandard);
+constexpr Meanings kUrlSafeMeanings(kUrlSafe);
+
+// Of the alphabet that the text is in. One in both has characters that this one lacks.
+const Meanings& MeaningsIn(std::string_view text) {
+  const bool is_url_safe =
+      text.find('-') != std::string_view::npos || text.find('_') != std::string_view::npos;
+  return is_url_safe ? kUrlSafeMeanings : kStandardMeanings;
 }
 
-constexpr std::array<uint8_t, 256> kMeaning = MakeMeanings();
-
-uint8_t MeaningOf(char c) { return kMeaning[static_cast<uint8_t>(c)]; }
-
 // Whole groups of four data characters, the bulk of any text. Returns where it stopped.
-const char* DecodeGroups(const char* from, const char* end, char** to) {
+const char* DecodeGroups(const Meanings& meanings, const char* from, const char* end, char** to) {
   char* out = *to;
   for (; end - from >= 4; from += 4) {
-    const uint32_t a = MeaningOf(from[0]), b = MeaningOf(from[1]);
-    const uint32_t c = MeaningOf(from[2]), d = MeaningOf(from[3]);
+    const uint32_t a = meanings[from[0]], b = meanings[from[1]];
+    const uint32_t c = meanings[from[2]], d = meanings[from[3]];
     if ((a | b | c | d) >= 64) break;
     const uint32_t bits = a << 18 | b << 12 | c << 6 | d;
     *out++ = static_cast<char>(bits >> 16);
@@ -45,12 +57,12 @@ const char* DecodeGroups(const char* from, const char* end, char** to) {
 }
 
 // Whether the rest of the text is white space with no padding, or with `wanted` of it.
-bool IsTail(const char* from, const char* end, int wanted) {
+bool IsTail(const Meanings& meanings, const char* from, const char* end, int wanted) {
   int padding = 0;
   for (; from != end; ++from) {
-    if (MeaningOf(*from) == kPadding) {
+    if (meanings[*from] == kPadding) {
       ++padding;
-    } else if (MeaningOf(*from) != kSpace) {
+    } else if (meanings[*from] != kSpace) {
       return false;
     }
   }
@@ -63,7 +75,7 @@ void AppendBase64(std::string* to, ByteView bytes) {
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])); };
   const auto put = [&](uint32_t bits, int characters) {
     for (int shift = 18; characters > 0; --characters, shift -= 6) {
-      to->push_back(kAlphabet[bits >> shift & 63]);
+      to->push_back(kStandard[bits >> shift & 63]);
     }
   };
   to->reserve(to->size() + (bytes.size() + 2) / 3 * 4);
@@ -79,15 +91,16 @@ void AppendBase64(std::string* to, ByteView bytes) {
 }
 
 bool DecodeBase64(std::string_view text, char* to, size_t* size) {
+  const Meanings& meanings = MeaningsIn(text);
   char* out = to;
   const char* end = text.data() + text.size();
-  const char* from = DecodeGroups(text.data(), end, &out);
+  const char* from = DecodeGroups(meanings, text.data(), end, &out);
   uint32_t bits = 0;
   int held = 0;  // data characters in `bits`
-  for (; from != end && MeaningOf(*from) != kPadding; ++from) {
-    if (MeaningOf(*from) == kSpace) continue;
-    if (MeaningOf(*from) == kInvalid) return false;
-    bits = bits << 6 | MeaningOf(*from);
+  for (; from != end && meanings[*from] != kPadding; ++from) {
+    if (meanings[*from] == kSpace) continue;
+    if (meanings[*from] == kInvalid) return false;
+    bits = bits << 6 | meanings[*from];
     if (++held == 4) {
       *out++ = static_cast<char>(bits >> 16);
       *out++ = static_cast<char>(bits >> 8);
@@ -103,7 +116,7 @@ bool DecodeBase64(std::string_view text, char* to, size_t* size) {
     *out++ = static_cast<char>(bits >> 2);
   }
   *size = static_cast<size_t>(out - to);
-  return IsTail(from, end, held == 0 ? 0 : 4 - held);
+  return IsTail(meanings, from, end, held == 0 ? 0 : 4 - held);
 }
 
 }  // namespace fastserve

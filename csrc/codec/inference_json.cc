@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "codec/base64.h"
+#include "codec/json_base64.h"
+#include "codec/json_debug.h"
 #include "codec/json_document.h"
 #include "codec/json_number.h"
-#include "codec/json_tensor.h"
 #include "codec/json_text.h"
 #include "codec/wire_format.h"
 

@@ -3,9 +3,9 @@
 #include <rapidjson/internal/dtoa.h>
 
 #include <cmath>
-#include <string_view>
 #include <vector>
 
+#include "codec/json_reader.h"
 #include "codec/json_text.h"
 
 namespace fastserve {
@@ -13,8 +13,9 @@ namespace {
 
 constexpr size_t kMaxBytes = 256;
 
-// Takes the events of rapidjson::Value::Accept(), whose recursion it bounds: every level writes at
-// least a byte, and once the text is long enough each event answers false, which ends the walk.
+// Takes the events of a reader or of rapidjson::Value::Accept(), whose recursion it bounds: every
+// level writes at least a byte, and once the text is long enough each event answers false, which
+// ends the walk.
 class DebugWriter {
  public:
   bool Null() { return Put("null"); }
@@ -108,6 +109,33 @@ std::string JsonDebugText(const rapidjson::Value& value) {
   DebugWriter writer;
   value.Accept(writer);
   return std::move(writer).Take();
+}
+
+std::string JsonDebugText(ByteView text) {
+  DebugWriter writer;
+  JsonInput input(text);
+  rapidjson::Reader().Parse<kJsonFlags>(input, writer);
+  return std::move(writer).Take();
+}
+
+const char* JsonTypeName(const rapidjson::Value& value) {
+  switch (value.GetType()) {
+    case rapidjson::kNullType:
+      return "Null";
+    case rapidjson::kFalseType:
+      return "False";
+    case rapidjson::kTrueType:
+      return "True";
+    case rapidjson::kObjectType:
+      return "Object";
+    case rapidjson::kArrayType:
+      return "Array";
+    case rapidjson::kStringType:
+      return "String";
+    case rapidjson::kNumberType:
+      return "Number";
+  }
+  return "";
 }
 
 }  // namespace fastserve

@@ -1,13 +1,14 @@
 #include "codec/json_tensor.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "codec/base64.h"
 #include "codec/json_debug.h"
-#include "codec/json_document.h"
 #include "codec/json_number.h"
 
 namespace fastserve {
@@ -39,250 +40,207 @@ bool Convert(const Value& value, T* element) {
   return true;
 }
 
-bool HasJsonForm(DataType dtype) {
-  switch (dtype) {
-    case DataType::kFloat:
-    case DataType::kDouble:
-    case DataType::kInt32:
-    case DataType::kInt16:
-    case DataType::kInt8:
-    case DataType::kUint8:
-    case DataType::kInt64:
-    case DataType::kUint32:
-    case DataType::kUint64:
-    case DataType::kBool:
-    case DataType::kString:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// The shape along the first elements; Fill() finds the lists that do not follow it.
-Dims ShapeOf(const Value& value) {
-  Dims shape;
-  for (const Value* list = &value; list->IsArray(); list = list->Begin()) {
-    shape.push_back(list->Size());
-    if (list->Empty()) break;
-  }
-  return shape;
-}
-
 }  // namespace
 
-char* StringPool::Reserve(size_t size) {
-  if (!buffer_) buffer_ = ByteBuffer::Allocate(capacity_);
-  if (!buffer_ || size > capacity_ - used_) return nullptr;
-  return buffer_.data() + used_;
+inline bool JsonTensor::BeginElement() {
+  if (ignored_lists_ > 0) return false;
+  if (!sizes_.empty()) ++sizes_.back();
+  return !failed_;
 }
 
-std::string_view StringPool::Commit(size_t size) {
-  const std::string_view bytes(buffer_.data() + used_, size);
-  used_ += size;
-  return bytes;
-}
-
-bool IsBase64Object(const Value& value) {
-  if (!value.IsObject() || value.MemberCount() != 1) return false;
-  const auto member = value.MemberBegin();
-  return member->value.IsString() && member->name == "b64";
-}
-
-Status JsonTensor::Add(const Value& value) {
-  const Dims shape = ShapeOf(value);
-  if (rows_ == 0) {
-    shape_ = shape;
-    FASTSERVE_RETURN_IF_ERROR(Allocate());
+bool JsonTensor::OpenList() {
+  const size_t level = sizes_.size();
+  if (BeginElement() && level >= rank_) {
+    Fail(Status::InvalidArgument("Encountered list at unexpected level: " + std::to_string(level) +
+                                 " expected < " + std::to_string(level)));
   }
-  const size_t before = size_;
-  FASTSERVE_RETURN_IF_ERROR(Fill(value, shape));
-  const size_t added = size_ - before;
-  if (rows_ == 0) row_size_ = added;
-  FASTSERVE_RETURN_IF_ERROR(CheckShape(shape, added));
-  ++rows_;
-  return Status();
+  if (!failed_ && level == kMaxTensorRank) {
+    too_deep_ = true;
+    Fail(Status::InvalidArgument("more than " + std::to_string(kMaxTensorRank) + " dimensions"));
+  }
+  if (failed_) {
+    ++ignored_lists_;
+    return false;
+  }
+  if (rank_ == kUnknown) value_shape_.push_back(kOpen);
+  sizes_.push_back(0);
+  return false;
 }
 
-// Room for as many rows of the first one's shape as are expected. A shape that overflows or exceeds
-// the document is ragged, which Fill() will find.
-Status JsonTensor::Allocate() {
-  const int64_t row_size = ElementCount(shape_);
-  size_t wanted;
-  if (row_size < 0 || __builtin_mul_overflow(row_size, expected_rows_, &wanted)) {
-    wanted = max_elements_;
+bool JsonTensor::CloseList() {
+  if (ignored_lists_ > 0) {
+    --ignored_lists_;
+    return AtEnd();
   }
-  capacity_ = std::min(wanted, max_elements_);
-  if (dtype_ == DataType::kString) {
-    string_views_.reserve(capacity_);
-    return Status();
+  const size_t level = sizes_.size() - 1;
+  const int64_t size = sizes_.back();
+  sizes_.pop_back();
+  if (value_shape_[level] == kOpen) {
+    value_shape_[level] = size;
+    if (rank_ == kUnknown) rank_ = level + 1;  // an empty list, or the error's first one
+  } else {
+    CheckListSize(level, size);
   }
-  if (!HasJsonForm(dtype_)) capacity_ = 0;
-  data_ = ByteBuffer::Allocate(capacity_ * ElementSize(dtype_));
-  return data_ ? Status() : Status::ResourceExhausted("No memory for the tensors of the request");
+  return AtEnd();
 }
 
-Status JsonTensor::CheckShape(const Dims& shape, size_t size) const {
-  if (size != row_size_) {
-    return Status::InvalidArgument("Expecting tensor size: " + std::to_string(row_size_) +
-                                   " but got: " + std::to_string(size));
-  }
-  if (!(shape == shape_)) {
-    return Status::InvalidArgument("Expecting shape " + DimsText(shape_) +
-                                   " but got: " + DimsText(shape));
-  }
-  return Status();
+// Also after an error, which came from within the list and gives way.
+void JsonTensor::CheckListSize(size_t level, int64_t size) {
+  if (size == value_shape_[level]) return;
+  Fail(Status::InvalidArgument("Encountered list at unexpected size: " + std::to_string(size) +
+                               " at level: " + std::to_string(level) +
+                               " expected size: " + std::to_string(value_shape_[level])));
 }
 
-Status JsonTensor::Fill(const Value& value, const Dims& shape) {
-  const size_t rank = shape.size();
-  if (rank == 0) return AppendLeaves(&value, &value + 1, 0);
-  lists_.clear();
-  FASTSERVE_RETURN_IF_ERROR(Enter(value, shape));
-  while (!lists_.empty()) {
-    List& list = lists_.back();
-    if (lists_.size() == rank) {
-      FASTSERVE_RETURN_IF_ERROR(AppendLeaves(list.next, list.end, rank));
-      lists_.pop_back();
-    } else if (list.next == list.end) {
-      lists_.pop_back();
+template <class Shown>
+inline bool JsonTensor::BeginLeaf(const Shown& shown) {
+  if (!BeginElement()) return false;
+  const size_t level = sizes_.size();
+  if (rank_ == kUnknown) rank_ = level;
+  if (level == rank_) return true;
+  Fail(JsonValueError(shown, "found at incorrect level: " + std::to_string(level + 1) +
+                                 " in the JSON DOM. Expected at level: " + std::to_string(rank_)));
+  return false;
+}
+
+bool JsonTensor::Scalar(const Value& value) {
+  if (BeginLeaf(value)) Append(value);
+  return AtEnd();
+}
+
+bool JsonTensor::Base64(ByteView object, char* text, size_t size) {
+  if (BeginLeaf(object)) {
+    if (DecodeBase64({text, size}, text, &size)) {
+      AppendString({text, size});
     } else {
-      const Value& child = *list.next++;
-      FASTSERVE_RETURN_IF_ERROR(Enter(child, shape));
+      Fail(Status::InvalidArgument("Unable to base64 decode"));
     }
   }
-  return Status();
+  return AtEnd();
 }
 
-Status JsonTensor::Enter(const Value& value, const Dims& shape) {
-  const size_t level = lists_.size();
-  if (!value.IsArray()) {
-    return Status::InvalidArgument(
-        "JSON Value: " + JsonDebugText(value) +
-        " found at incorrect level: " + std::to_string(level + 1) +
-        " in the JSON DOM. Expected at level: " + std::to_string(shape.size()));
+bool JsonTensor::Object(ByteView object) {
+  if (BeginLeaf(object)) {
+    Fail(JsonValueError(object,
+                        dtype_ == DataType::kString
+                            ? "not formatted correctly for base64 data"
+                            : "Type: Object is not of expected type: " + DataTypeName(dtype_)));
   }
-  if (value.Size() != shape[level]) {
-    return Status::InvalidArgument(
-        "Encountered list at unexpected size: " + std::to_string(value.Size()) +
-        " at level: " + std::to_string(level) + " expected size: " + std::to_string(shape[level]));
-  }
-  lists_.push_back({value.Begin(), value.End()});
-  return Status();
+  return AtEnd();
 }
 
-Status JsonTensor::AppendLeaves(const Value* next, const Value* end, size_t level) {
+void JsonTensor::Append(const Value& value) {
   switch (dtype_) {
     case DataType::kFloat:
-      next = AppendNumbers<float>(next, end);
-      break;
+      return AppendNumber<float>(value);
     case DataType::kDouble:
-      next = AppendNumbers<double>(next, end);
-      break;
+      return AppendNumber<double>(value);
     case DataType::kInt32:
-      next = AppendNumbers<int32_t>(next, end);
-      break;
+      return AppendNumber<int32_t>(value);
     case DataType::kInt16:
-      next = AppendNumbers<int16_t>(next, end);
-      break;
+      return AppendNumber<int16_t>(value);
     case DataType::kInt8:
-      next = AppendNumbers<int8_t>(next, end);
-      break;
+      return AppendNumber<int8_t>(value);
     case DataType::kUint8:
-      next = AppendNumbers<uint8_t>(next, end);
-      break;
+      return AppendNumber<uint8_t>(value);
     case DataType::kInt64:
-      next = AppendNumbers<int64_t>(next, end);
-      break;
+      return AppendNumber<int64_t>(value);
     case DataType::kUint32:
-      next = AppendNumbers<uint32_t>(next, end);
-      break;
+      return AppendNumber<uint32_t>(value);
     case DataType::kUint64:
-      next = AppendNumbers<uint64_t>(next, end);
-      break;
+      return AppendNumber<uint64_t>(value);
     case DataType::kBool:
-      next = AppendNumbers<bool>(next, end);
-      break;
+      return AppendNumber<bool>(value);
     case DataType::kString:
-      return AppendStrings(next, end, level);
+      if (!value.IsString()) return Fail(WrongType(value));
+      return AppendString({value.GetString(), value.GetStringLength()});
     default:
-      break;
+      Fail(Status::Unimplemented("Conversion of JSON Value: " + JsonDebugText(value) +
+                                 " to type: " + DataTypeName(dtype_)));
   }
-  return next == end ? Status() : LeafError(*next, level);
 }
 
-// Returns the first value that does not fit, or `end`.
 template <class T>
-const Value* JsonTensor::AppendNumbers(const Value* next, const Value* end) {
-  char* const elements = data_.data();
-  for (; next != end; ++next) {
-    T element;
-    if (!Convert(*next, &element)) break;
-    if (size_ < capacity_) std::memcpy(elements + size_ * sizeof(T), &element, sizeof(T));
-    ++size_;
-  }
-  return next;
-}
-
-Status JsonTensor::AppendStrings(const Value* next, const Value* end, size_t level) {
-  for (; next != end; ++next) {
-    if (!next->IsString() && !next->IsObject()) return LeafError(*next, level);
-    FASTSERVE_RETURN_IF_ERROR(AppendString(*next));
-  }
-  return Status();
-}
-
-Status JsonTensor::AppendString(const Value& value) {
-  const bool is_text = value.IsString();
-  if (!is_text && !IsBase64Object(value)) {
-    return Status::InvalidArgument("JSON Value: " + JsonDebugText(value) +
-                                   " not formatted correctly for base64 data");
-  }
-  const Value& holder = is_text ? value : value.MemberBegin()->value;
-  const std::string_view text(holder.GetString(), holder.GetStringLength());
-  size_t size = text.size();
-  char* to = strings_->Reserve(is_text ? size : MaxBase64Bytes(size));
-  if (to == nullptr) return Status::ResourceExhausted("No memory for the strings of the request");
-  if (is_text) {
-    std::memcpy(to, text.data(), size);
-  } else if (!DecodeBase64(text, to, &size)) {
-    return Status::InvalidArgument("Unable to base64 decode");
-  }
-  const std::string_view bytes = strings_->Commit(size);
-  if (size_ < capacity_) string_views_.push_back(bytes);
+inline void JsonTensor::AppendNumber(const Value& value) {
+  T element;
+  if (!Convert(value, &element)) return Fail(WrongType(value));
+  if (size_ == capacity_ && !Grow(sizeof(T))) return;
+  std::memcpy(elements_ + size_ * sizeof(T), &element, sizeof(T));
   ++size_;
+}
+
+void JsonTensor::AppendString(std::string_view bytes) {
+  if (strings_.empty()) strings_.reserve(expected_elements_);
+  strings_.push_back(bytes);
+  ++size_;
+}
+
+// Makes room for more elements. False when memory is short.
+bool JsonTensor::Grow(size_t element_size) {
+  const size_t capacity = capacity_ == 0 ? std::max<size_t>(expected_elements_, 1) : 2 * capacity_;
+  ByteBuffer larger = ByteBuffer::Allocate(capacity * element_size);
+  if (!larger) {
+    Fail(Status::ResourceExhausted("No memory for the tensors of the request"));
+    return false;
+  }
+  if (size_ > 0) std::memcpy(larger.data(), elements_, size_ * element_size);
+  data_ = std::move(larger);
+  elements_ = data_.data();
+  capacity_ = capacity;
+  return true;
+}
+
+Status JsonTensor::WrongType(const Value& value) const {
+  return JsonValueError(value, std::string("Type: ") + JsonTypeName(value) +
+                                   " is not of expected type: " + DataTypeName(dtype_));
+}
+
+void JsonTensor::Fail(Status status) {
+  error_ = std::move(status);
+  failed_ = true;
+}
+
+Status JsonTensor::EndValue() {
+  if (!failed_) CheckShape();
+  if (failed_) return error_;
+  ++rows_;
+  row_size_ = size_ / rows_;
+  value_shape_.clear();
+  rank_ = kUnknown;
   return Status();
 }
 
-// Why `value`, at the depth of the elements, is none of them.
-Status JsonTensor::LeafError(const Value& value, size_t level) const {
-  if (value.IsArray()) {
-    return Status::InvalidArgument("Encountered list at unexpected level: " +
-                                   std::to_string(level) + " expected < " + std::to_string(level));
+// Whether the value is shaped as the first one.
+void JsonTensor::CheckShape() {
+  const size_t size = size_ - rows_ * row_size_;
+  if (rows_ == 0) {
+    shape_ = value_shape_;
+  } else if (size != row_size_) {
+    Fail(Status::InvalidArgument("Expecting tensor size: " + std::to_string(row_size_) +
+                                 " but got: " + std::to_string(size)));
+  } else if (!(value_shape_ == shape_)) {
+    Fail(Status::InvalidArgument("Expecting shape " + DimsText(shape_) +
+                                 " but got: " + DimsText(value_shape_)));
   }
-  if (!value.IsObject() && !HasJsonForm(dtype_)) {
-    return Status::Unimplemented("Conversion of JSON Value: " + JsonDebugText(value) +
-                                 " to type: " + DataTypeName(dtype_));
-  }
-  return Status::InvalidArgument("JSON Value: " + JsonDebugText(value) +
-                                 " Type: " + JsonTypeName(value) +
-                                 " is not of expected type: " + DataTypeName(dtype_));
 }
 
-HostTensor JsonTensor::TakeRows() && {
+HostTensor JsonTensor::TakeRows(const ByteBuffer& strings) && {
   Dims dims{static_cast<int64_t>(rows_)};
   for (const int64_t extent : shape_) dims.push_back(extent);
-  return std::move(*this).Take(std::move(dims));
+  return std::move(*this).Take(std::move(dims), strings);
 }
 
-HostTensor JsonTensor::TakeOnly() && { return std::move(*this).Take(std::move(shape_)); }
+HostTensor JsonTensor::TakeOnly(const ByteBuffer& strings) && {
+  return std::move(*this).Take(std::move(shape_), strings);
+}
 
-HostTensor JsonTensor::Take(Dims dims) && {
+HostTensor JsonTensor::Take(Dims dims, const ByteBuffer& strings) && {
   HostTensor tensor;
   tensor.dtype = dtype_;
   tensor.dims = std::move(dims);
   if (dtype_ == DataType::kString) {
-    tensor.strings = std::move(string_views_);
-    tensor.owner = strings_->buffer();
+    tensor.strings = std::move(strings_);
+    tensor.owner = strings;
     return tensor;
   }
   tensor.data = data_.view().substr(0, size_ * ElementSize(dtype_));

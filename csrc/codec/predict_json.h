@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,8 +14,6 @@
 
 namespace fastserve {
 
-class JsonDocument;
-
 // Which of the two forms a REST predict request has, and so its answer.
 enum class JsonFormat {
   kRow,     // "instances" -> "predictions"
@@ -25,36 +23,32 @@ enum class JsonFormat {
 // The tensors of a REST predict request.
 struct JsonInputs {
   JsonFormat format = JsonFormat::kRow;
-  // alias -> tensor, in the signature's order, each with its owner; independent of the PredictJson.
+  // alias -> tensor, in the signature's order, each with its owner; independent of the body.
   // All inputs of the signature, but for one case: rows of base64 objects for a signature of
   // several inputs give the first one only, as upstream gives one of them.
   std::vector<std::pair<std::string, HostTensor>> inputs;
 };
 
-// The body of a REST predict request, in the order in which TensorFlow Serving checks it: Parse(),
-// then the caller finds servable and signature by signature_name(), then ToInputs().
-// Errors are kInvalidArgument with upstream's texts (model_servers/http_rest_api_handler.cc,
-// util/json_tensor.cc; rules in docs/rest.md), except kUnimplemented for a dtype without JSON form
-// in column format, and kResourceExhausted where memory is short.
-// Where upstream leaves things to chance: of a name given twice the first value counts.
-// Threads: immutable once parsed, so any thread may read it.
-class PredictJson {
- public:
-  static Result<PredictJson> Parse(ByteView body);
-  PredictJson(PredictJson&&) noexcept;
-  PredictJson& operator=(PredictJson&&) noexcept;
-  ~PredictJson();
-
-  // Empty when the request names none. Valid as long as this object.
-  std::string_view signature_name() const;
-  // Values go straight into aligned tensor buffers of the signature's dtypes. Numbers too small for
-  // a normal float or double become zero, as on upstream's threads.
-  Result<JsonInputs> ToInputs(const Signature& signature) const;
-
- private:
-  explicit PredictJson(std::unique_ptr<const JsonDocument> document);
-  std::unique_ptr<const JsonDocument> document_;
+// The body of a REST predict request.
+struct PredictJson {
+  std::string signature_name;  // empty when the request names none
+  // What upstream looks at once it has the signature. Not meaningful without one.
+  Result<JsonInputs> inputs;
 };
+
+// Finds what a request names: the signature, which outlives the call, or null.
+using FindSignature = std::function<const Signature*(std::string_view name)>;
+
+// Reads a body in one pass, without a tree between text and tensors: values go straight into
+// aligned buffers of the signature's dtypes. Where a signature is named behind the values, it takes
+// a second pass. `find_signature` may be called several times.
+// TensorFlow Serving checks in this order: the body's syntax, here; servable and signature, by the
+// caller; the inputs. Errors are kInvalidArgument with upstream's texts
+// (model_servers/http_rest_api_handler.cc, util/json_tensor.cc), except kUnimplemented for a dtype
+// without JSON form in column format, and kResourceExhausted where memory is short.
+// Where upstream leaves things to chance: of a name given twice the first value counts.
+// Numbers too small for a normal float or double become zero, as on upstream's threads.
+Result<PredictJson> ParsePredictJson(ByteView body, const FindSignature& find_signature);
 
 // The body of a REST predict answer: {"predictions": ...} or {"outputs": ...}, laid out as upstream
 // does, outputs in the order given. Answers kInvalidArgument for no outputs, for a dtype without

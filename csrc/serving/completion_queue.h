@@ -6,8 +6,17 @@
 #include <vector>
 
 #include "base/status.h"
+#include "serving/rest_body.h"
 
 namespace fastserve {
+
+// The outcome of a REST request: {"error": ...} unless kOk.
+struct RestAnswer {
+  StatusCode code = StatusCode::kOk;
+  std::string body;
+  RestFormat format = RestFormat::kJson;  // of the body
+  std::string hint;                       // see serving/hint.h; often empty
+};
 
 // Answers that worker threads leave for an event loop in another language: the loop watches fd(),
 // an eventfd, and takes what has gathered. Neither side waits for the other. Any thread.
@@ -15,8 +24,7 @@ class CompletionQueue {
  public:
   struct Completion {
     int64_t token;
-    StatusCode code;
-    std::string body;
+    RestAnswer answer;
   };
 
   // Ends the process's start with a message when no eventfd is to be had.

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <set>
-#include <string>
+
+#include "codec/signature_hint.h"
 
 namespace fastserve {
 namespace {
@@ -203,7 +204,22 @@ Result<RunRequest> PredictJob::Prepare() {
       PrepareSerialized(*bound_, request_.inputs, bytes_, request_.output_filter);
   if (!run.ok()) return run.status();
   outputs_ = run->outputs;
+  prepared_ = true;
   return std::move(run->request);
+}
+
+std::string PredictJob::Hint() const {
+  if (!prepared_) return DescribeInputs(bound_->signature);
+  std::vector<std::pair<std::string_view, const HostTensor*>> inputs;
+  std::vector<HostTensor> tensors;
+  tensors.reserve(request_.inputs.size());
+  for (const auto& [alias, proto] : request_.inputs) {
+    Result<HostTensor> tensor = DecodeTensorProto(proto, bytes_);
+    if (!tensor.ok()) continue;
+    tensors.push_back(std::move(*tensor));
+    inputs.emplace_back(alias, &tensors.back());
+  }
+  return DescribeMisfits(bound_->signature, inputs);
 }
 
 Result<ByteChain> PredictJob::Answer(const RunOutputs& ran) const {
@@ -214,7 +230,8 @@ Result<ByteChain> PredictJob::Answer(const RunOutputs& ran) const {
     const TensorInfo& info = bound_->signature.outputs[outputs_[i]];
     FASTSERVE_RETURN_IF_ERROR(writer.AddOutput(info.alias, ran.tensors[i], ran.owner));
   }
-  writer.AddModelSpec(request_.model_spec.name, servable_->version(), bound_->signature.name);
+  // The name that the client asked for, or that the URL gave.
+  writer.AddModelSpec(servable_->name(), servable_->version(), bound_->signature.name);
   return answer;
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -64,6 +65,8 @@ class PredictJob {
   // Of the signature.
   const SignatureMetricsPtr& metrics() const { return bound_->metrics; }
   Result<RunRequest> Prepare();
+  // What may help a client whose inputs were refused; see codec/signature_hint.h.
+  std::string Hint() const;
   // The PredictResponse to what the run gave.
   Result<ByteChain> Answer(const RunOutputs& ran) const;
 
@@ -76,6 +79,7 @@ class PredictJob {
   TensorEncoding encoding_;
   const Servable* servable_ = nullptr;
   const BoundSignature* bound_ = nullptr;  // of servable_
+  bool prepared_ = false;                  // without an error
   InlineVector<size_t, 8> outputs_;        // as PredictRun::outputs
 };
 

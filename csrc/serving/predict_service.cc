@@ -16,6 +16,7 @@ class PredictTask final : public RpcTask<PredictJob> {
 
  private:
   void OnAnswered() const override { tap_.Offer(servable().name(), job().message()); }
+  std::string Hint() const override { return job().Hint(); }
 
   RequestTap& tap_;
 };

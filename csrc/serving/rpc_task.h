@@ -1,12 +1,15 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "metrics/metrics.h"
+#include "serving/hint.h"
 #include "serving/routing.h"
 #include "serving/run_task.h"
 #include "transport/grpc/call.h"
+#include "transport/grpc/wire_text.h"
 
 namespace fastserve {
 
@@ -30,7 +33,7 @@ class RpcTask : public RunTask {
   void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
 
   void Finish(Result<RunOutputs> ran) override {
-    if (!ran.ok()) return call_->Finish(ran.status());
+    if (!ran.ok()) return Fail(ran.status());
     Result<ByteChain> answer = job_.Answer(*ran);
     if (!answer.ok()) return call_->Finish(answer.status());
     OnAnswered();
@@ -42,10 +45,19 @@ class RpcTask : public RunTask {
  protected:
   // Called before an answer goes out.
   virtual void OnAnswered() const {}
+  // What may help a client whose inputs were refused; see codec/signature_hint.h.
+  virtual std::string Hint() const { return {}; }
 
   const Job& job() const { return job_; }
 
  private:
+  void Fail(Status status) {
+    const std::string hint = IsHintable(status) ? Hint() : std::string();
+    Metadata trailing;
+    if (!hint.empty()) trailing.emplace_back(kHintKey, PercentEncode(hint));
+    call_->Finish(std::move(status), std::move(trailing));
+  }
+
   CallPtr call_;
   ServablePtr servable_;
   Job job_;

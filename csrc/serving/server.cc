@@ -8,7 +8,7 @@ Server::Server(const ServerOptions& options)
     : workers_(options.worker_threads),
       predict_(router_, workers_, tap_, options.encoding, options.inference),
       inference_(router_, workers_, options.inference),
-      json_(router_, workers_, completions_, options.inference),
+      rest_({router_, completions_, options.inference, options.encoding}, workers_),
       grpc_(options.grpc) {
   KeepFreedMemory();
   predict_.Register(grpc_);

@@ -7,9 +7,9 @@
 #include "codec/predict_wire.h"
 #include "serving/completion_queue.h"
 #include "serving/inference_service.h"
-#include "serving/json_predictor.h"
 #include "serving/predict_service.h"
 #include "serving/request_tap.h"
+#include "serving/rest_predictor.h"
 #include "serving/routing.h"
 #include "serving/rpc_queue.h"
 #include "serving/worker_pool.h"
@@ -48,7 +48,7 @@ class Server {
 
   Router& router() { return router_; }
   RpcQueue& rpcs() { return rpcs_; }
-  JsonPredictor& json() { return json_; }
+  RestPredictor& rest() { return rest_; }
   CompletionQueue& completions() { return completions_; }
   RequestTap& tap() { return tap_; }
   // Open connections of the gRPC port.
@@ -62,7 +62,7 @@ class Server {
   WorkerPool workers_;
   PredictService predict_;
   InferenceService inference_;
-  JsonPredictor json_;
+  RestPredictor rest_;
   GrpcServer grpc_;
 };
 

@@ -4,7 +4,7 @@ Functions that may block release the GIL. Every error of the data plane is a `Na
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 class NativeError(RuntimeError):
     """A failure with its canonical code; `str()` is the bare message."""
@@ -20,7 +20,7 @@ def read_metrics() -> dict[str, Any]:
     """
 
 def record_rest(model: bytes, code: int, seconds: float) -> None:
-    """Counts a REST request that predict_json() has not seen; `model` as the client named it."""
+    """Counts a REST request that answer_rest() has not seen; `model` as the client named it."""
 
 def enable_access_log() -> None:
     """Keeps an entry of each native gRPC call from now on, to be taken; 65,536 may wait."""
@@ -256,6 +256,18 @@ class ServerOptions:
     check_method_names: bool
     def __init__(self) -> None: ...
 
+class RestBody:
+    """The body of a REST request that comes in several pieces; shows its bytes as a buffer."""
+
+    def __init__(self, format: str, expected_size: int | None) -> None:
+        """`format`: as answer_rest() takes it. `expected_size`: of the whole body, if known."""
+    def append(self, piece: bytes) -> None:
+        """Raises MemoryError."""
+    def __len__(self) -> int: ...
+
+RestAnswer: TypeAlias = tuple[int, bytes | memoryview, str, bytes]
+"""The gRPC code's number, body, format of the body, and a hint for a header field or b""."""
+
 class Server:
     """The native server: gRPC port, routing, sessions' runs, JSON predict."""
 
@@ -292,29 +304,33 @@ class Server:
         Returns (call, True) when it starts and (call, False) when it is done; None after
         shutdown().
         """
-    def predict_json(
+    def answer_rest(
         self,
         token: int,
         method: str,
         model: str,
         version: int | None,
         label: str | None,
-        body: bytes,
+        body: bytes | RestBody,
+        format: str,
+        wants_json: bool,
         timeout_s: float | None,
-    ) -> tuple[int, bytes] | None:
-        """Answers a REST request: (gRPC code's number, JSON body), the body of an error included.
+    ) -> RestAnswer | None:
+        """Answers a REST request; errors have a body too.
 
-        `method` is "predict", "classify" or "regress". None when the answer comes later, from
-        json_completions(), under `token`.
+        `method` is "predict", "classify" or "regress", `format` "json" or, for a predict,
+        "protobuf" or "npy". `wants_json`: where another form of answer would be usual. A RestBody
+        is taken over, and cannot be used again. None when the answer comes later, from
+        rest_completions(), under `token`.
         """
     @property
     def connections(self) -> int:
         """Open connections of the gRPC port."""
     @property
-    def json_completion_fd(self) -> int:
-        """An eventfd that becomes readable when json_completions() has something."""
-    def json_completions(self) -> list[tuple[int, int, bytes]]:
-        """Takes the finished (token, code, body) triples and resets the eventfd; never blocks."""
+    def rest_completion_fd(self) -> int:
+        """An eventfd that becomes readable when rest_completions() has something."""
+    def rest_completions(self) -> list[tuple[int, RestAnswer]]:
+        """Takes the finished pairs of token and answer, and resets the eventfd; never blocks."""
     def start_capture(self, model: str, limit: int) -> None:
         """Begins to copy the Predict requests over gRPC that `model` answers without an error.
 

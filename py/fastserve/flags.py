@@ -227,6 +227,25 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         ),
         Flag("rest_max_body_bytes", _integer, 2**30, "longest body of a REST request"),
         Flag(
+            "rest_header_timeout_seconds",
+            _number,
+            20.0,
+            "limit for the header of a REST request to come in; 0: none",
+        ),
+        Flag(
+            "rest_body_timeout_seconds",
+            _number,
+            30.0,
+            "limit for the body of a REST request to come in, and a second more for each 1000 "
+            "bytes; 0: none",
+        ),
+        Flag(
+            "rest_gzip_replies",
+            _boolean,
+            False,
+            "compress REST replies for clients whose Accept-Encoding admits gzip",
+        ),
+        Flag(
             "grpc_max_message_bytes",
             _integer,
             MAX_GRPC_MESSAGE_BYTES,

@@ -4,6 +4,7 @@
 KNOWN_DEVIATIONS: dict[str, str] = {
     "rest/http/chunked-trailer": "a trailer is read and dropped, as HTTP has it, not refused (413)",
     "rest/http/lf-only": "a line must end with CR LF: a lone LF invites request smuggling (400)",
+    "rest/strings/b64-url-safe": "the URL-safe alphabet of base64 is taken too",
     "rest/http/header-folded": "a folded header is refused, as RFC 9112 asks for (400)",
     "rest/monitoring/metrics": "fastserve's own metrics are there (--enable_metrics)",
     "grpc/malformed/health": "health is served without --enable_grpc_healthcheck_service too",

@@ -44,7 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const std::string floats(count * sizeof(float), '\x01');
   const auto classes = WriteInferenceJson(ClassificationsView{count, 1, input.examples, floats});
   const auto values = WriteInferenceJson(RegressionsView{floats});
-  Require(classes.ok() && PredictJson::Parse(*classes).ok());
-  Require(values.ok() && PredictJson::Parse(*values).ok());
+  const FindSignature none = [](std::string_view) { return nullptr; };
+  Require(classes.ok() && ParsePredictJson(*classes, none).ok());
+  Require(values.ok() && ParsePredictJson(*values, none).ok());
   return 0;
 }

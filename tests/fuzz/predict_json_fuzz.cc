@@ -49,23 +49,26 @@ void CheckTensor(const HostTensor& tensor) {
   }
 }
 
-void ReadAndWrite(const PredictJson& request, const Signature& signature) {
-  const Result<JsonInputs> inputs = request.ToInputs(signature);
-  if (!inputs.ok()) {
-    Require(!WriteErrorJson(inputs.status().message()).empty());
+void ReadAndWrite(ByteView body, const Signature& signature) {
+  const Result<PredictJson> request =
+      ParsePredictJson(body, [&](std::string_view) { return &signature; });
+  if (!request.ok()) return;
+  if (!request->inputs.ok()) {
+    Require(!WriteErrorJson(request->inputs.status().message()).empty());
     return;
   }
   std::vector<std::pair<std::string_view, HostTensor>> outputs;
-  for (const auto& [alias, tensor] : inputs->inputs) {
+  for (const auto& [alias, tensor] : request->inputs->inputs) {
     CheckTensor(tensor);
     const std::string_view name = alias == "s" ? std::string_view("s_bytes") : alias;
     outputs.emplace_back(name, tensor);
   }
-  const Result<std::string> written = WritePredictJson(inputs->format, outputs);
+  const Result<std::string> written = WritePredictJson(request->inputs->format, outputs);
   const Result<std::string> other = WritePredictJson(JsonFormat::kColumn, outputs);
   // What was read has a JSON form, or no elements; rows of one request have one first extent.
   Require(written.ok() && other.ok());
-  Require(PredictJson::Parse(*written).ok() && PredictJson::Parse(*other).ok());
+  const FindSignature none = [](std::string_view) { return nullptr; };
+  Require(ParsePredictJson(*written, none).ok() && ParsePredictJson(*other, none).ok());
 }
 
 }  // namespace
@@ -74,10 +77,8 @@ void ReadAndWrite(const PredictJson& request, const Signature& signature) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static const std::vector<fastserve::Signature> kSignatures = fastserve::MakeSignatures();
   const fastserve::ByteView body(reinterpret_cast<const char*>(bytes), size);
-  const fastserve::Result<fastserve::PredictJson> request = fastserve::PredictJson::Parse(body);
-  if (!request.ok()) return 0;
   for (const fastserve::Signature& signature : kSignatures) {
-    fastserve::ReadAndWrite(*request, signature);
+    fastserve::ReadAndWrite(body, signature);
   }
   return 0;
 }

@@ -22,6 +22,9 @@ ANY_PORT = -1
 MAX_GRPC_MESSAGE_BYTES = 2**31 - 1
 MAX_THREADS = 1024
 
+MIN_BODY_RATE = 1000
+"""Bytes a second at which the body of a REST request may come for as long as it takes."""
+
 
 def _check_port(flag: str, port: int) -> None:
     if not ANY_PORT <= port <= 65535:
@@ -86,6 +89,12 @@ class RestConfig:
     """Longest request body, as received."""
     cors: bool = False
     """Replies may be read by pages of any origin."""
+    gzip_replies: bool = False
+    """Replies are compressed for clients that admit it."""
+    header_timeout_s: float = 20.0
+    """From the first byte of a request to the end of its header; 0: no limit."""
+    body_timeout_s: float = 30.0
+    """For a request's body, and a second more for each MIN_BODY_RATE bytes of it; 0: no limit."""
     idle_timeout_s: float = 50.0
     """A connection without traffic and without a request in flight is closed after it."""
     ssl_config_file: str = ""
@@ -97,6 +106,14 @@ class RestConfig:
             raise ConfigError(
                 f"--rest_max_body_bytes is {self.max_body_bytes}; it must be at least 1"
             )
+        for flag, seconds in (
+            ("header", self.header_timeout_s),
+            ("body", self.body_timeout_s),
+        ):
+            if not 0 <= seconds < math.inf:
+                raise ConfigError(
+                    f"--rest_{flag}_timeout_seconds is {seconds}; it must be 0 (no limit) or more"
+                )
 
     @property
     def enabled(self) -> bool:

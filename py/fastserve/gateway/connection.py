@@ -7,49 +7,41 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, cast
 
 import httptools
 
+from fastserve.gateway.limits import Limits, Receiving
 from fastserve.gateway.replies import Reply, error_body, html_reply, render_head
+from fastserve.gateway.request import Body, Request
 from fastserve.observe.access_log import AccessLog
 
 _MAX_PIPELINED = 64
 """A client that sends more requests ahead waits until its earlier ones are answered."""
+
+_MAX_WAITING_BYTES = 2**20
+"""So does one whose further requests' bodies come to more than that."""
 
 _MAX_HEAD_BYTES = 64 * 2**10
 
 _JOINED_BYTES = 64 * 2**10
 """A shorter body is copied behind its head; a longer one is handed over beside it."""
 
+_LINGER_S = 10.0
+"""For how long a client that was refused may go on sending before it is cut off.
+
+It could not read the refusal otherwise: what comes after a close resets the connection.
+"""
+
+_LINGER_BYTES = 64 * 2**20
+"""How much it may send: this, or as much as the longest body if that is more."""
+
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r?\n")
 """What tells a verb that is not known from bytes that are no HTTP."""
 
+
 Done: TypeAlias = Callable[[Reply], None]
 """Takes the answer to one request, once; on the event loop's thread."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One request, whole."""
-
-    verb: str = ""
-    target: bytes = b""
-    origin: str = ""
-    accept: bytes = b""
-    """Values of that header, joined by commas."""
-    gzip: bool = False
-    expects_continue: bool = False
-    keep_alive: bool = True
-    is_http_1_0: bool = False
-    body: bytes = b""
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
-    head_size: int = 0
-    begun: float = 0.0
-    """By time.monotonic()."""
-    traceparent: str = ""
 
 
 class Handler(Protocol):
@@ -61,6 +53,9 @@ class Handler(Protocol):
     """Whether pages of any origin may read the replies."""
 
     access_log: AccessLog | None
+
+    def make_body(self, request: Request) -> Body:
+        """Returns what takes the pieces of a request's body; its header is known."""
 
     def handle(self, request: Request, done: Done) -> None:
         """Has the request answered through `done`, at once or later."""
@@ -86,20 +81,55 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._request = Request()
         self._waiting: deque[Request | Reply] = deque()
-        self.receiving = False
-        """A request has begun to come, and is not whole yet."""
         self._answering = False
         self._advancing = False
+        self._waiting_bytes = 0
         self._deaf = False
         """Nothing that comes is looked at any more: a refusal, or a last request, came before."""
+        self._refused = False
+        self._linger_left = 0
+        self._linger_end: asyncio.TimerHandle | None = None
         self._reading = True
         self._writable = True
+        self._receiving = Receiving.NOTHING
+        self._receiving_since = 0.0
+        self._unsent = 0
+        """Bytes of answers that the socket had not taken at the last look."""
+        self._unsent_since = 0.0
         self.last_active = self._loop.time()
 
     @property
     def busy(self) -> bool:
         """Whether a request is being answered or waits for it."""
         return self._answering or bool(self._waiting)
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a request has begun to come, and is not whole yet."""
+        return self._receiving is not Receiving.NOTHING
+
+    def look(self, limits: Limits) -> None:
+        """Ends the connection if its client is too slow, or idle for too long."""
+        if self._transport is None:
+            return
+        now = self._loop.time()
+        if self._is_stuck(now, limits.idle_s):
+            self._transport.abort()
+        elif self._reading and (
+            problem := limits.slowness(
+                self._receiving, now - self._receiving_since, self._request.size
+            )
+        ):
+            self._refuse(Reply(408, error_body(problem), close=True))
+        elif not self.busy and now - self.last_active > limits.idle_s:
+            self.close()
+
+    def _is_stuck(self, now: float, limit_s: float) -> bool:
+        """Whether the client has long taken nothing of what it is to get."""
+        unsent = self._transport.get_write_buffer_size() if self._transport else 0
+        if unsent == 0 or unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return now - self._unsent_since > limit_s
 
     # asyncio.Protocol
 
@@ -112,12 +142,15 @@ class HttpConnection(asyncio.Protocol):
         """Drops what was not answered."""
         self._transport = None
         self._waiting.clear()
+        if self._linger_end is not None:
+            self._linger_end.cancel()
         self._handler.closed(self)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; a request that is complete is answered."""
         self.last_active = self._loop.time()
         if self._deaf:
+            self._ignore(len(data))
             return
         try:
             self._parser.feed_data(data)
@@ -139,8 +172,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self.receiving = not self._deaf
         self._request = Request(begun=time.monotonic())
+        self._receive(Receiving.HEADER)
 
     def on_url(self, url: bytes) -> None:
         """The request target, maybe in pieces."""
@@ -151,21 +184,27 @@ class HttpConnection(asyncio.Protocol):
         """Few headers matter."""
         self._count_head(len(name) + len(value))
         key = name.lower()
-        if key == b"content-encoding":
+        if key == b"content-type":
+            self._request.content_type = value
+        elif key == b"content-encoding":
             self._request.gzip = b"gzip" in value
         elif key == b"origin":
             self._request.origin = value.decode("latin-1")
         elif key == b"accept":
             self._request.accept += b"," + value
+        elif key == b"accept-encoding":
+            self._request.accept_encoding += b"," + value
         elif key == b"expect":
             self._request.expects_continue = value.lower() == b"100-continue"
         elif key == b"traceparent":
             self._request.traceparent = value.decode("latin-1")
         elif key == b"content-length" and value.isdigit():
-            self._check_size(int(value[:19]))
+            self._request.declared_size = int(value[:19])
+            self._check_size(self._request.declared_size)
 
     def on_headers_complete(self) -> None:
         """Everything but the body is known."""
+        self._receive(Receiving.BODY)
         request = self._request
         request.verb = self._parser.get_method().decode()
         request.is_http_1_0 = self._parser.get_http_version() == "1.0"
@@ -178,24 +217,36 @@ class HttpConnection(asyncio.Protocol):
         if self._deaf:
             return
         request = self._request
-        request.chunks.append(body)
+        before = request.size
         request.size += len(body)
         self._check_size(request.size)
+        if self._deaf:
+            return
+        if before == 0:
+            request.body = body  # the first piece, which mostly is all
+            return
+        try:
+            if isinstance(request.body, bytes):
+                first, request.body = request.body, self._handler.make_body(request)
+                request.body.append(first)
+            request.body.append(body)
+        except MemoryError:
+            text = f"No memory for a body of {request.declared_size or request.size} bytes"
+            self._refuse(Reply(503, error_body(text), close=True))
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self.receiving = False
+        self._receive(Receiving.NOTHING)
         if self._deaf:
             return
         request = self._request
-        request.body = request.chunks[0] if len(request.chunks) == 1 else b"".join(request.chunks)
-        request.chunks = []
         self._deaf = not request.keep_alive
         self._waiting.append(request)
-        if len(self._waiting) >= _MAX_PIPELINED and self._transport and self._reading:
+        self._waiting_bytes += request.size
+        self._advance()
+        if self._has_enough() and self._transport and self._reading:
             self._transport.pause_reading()
             self._reading = False
-        self._advance()
 
     # answering
 
@@ -218,6 +269,7 @@ class HttpConnection(asyncio.Protocol):
             if isinstance(item, Reply):
                 self._write(item, b"")
             else:
+                self._waiting_bytes -= item.size
                 self._resume_reading()
                 self._handler.handle(item, self._answer_to(item))
         self._advancing = False
@@ -244,7 +296,7 @@ class HttpConnection(asyncio.Protocol):
             time.monotonic() - request.begun,
             peer=f"{name[0]}:{name[1]}" if name else "",
             traceparent=request.traceparent,
-            bytes_in=len(request.body),
+            bytes_in=request.size,
             bytes_out=len(reply.body),
         )
 
@@ -262,14 +314,40 @@ class HttpConnection(asyncio.Protocol):
         if reply.close or connection == b"Connection: close\r\n":
             self._deaf = True
             self._waiting.clear()
-            self._transport.close()
+            if self._refused:
+                self._linger()
+            else:
+                self._transport.close()
         else:
             self._advance()
 
+    def _linger(self) -> None:
+        """Closes once the client does, or has sent for long enough, so that it gets the answer."""
+        assert self._transport is not None
+        self._linger_left = max(_LINGER_BYTES, self._handler.max_body_bytes)
+        self._linger_end = self._loop.call_later(_LINGER_S, self._transport.abort)
+        if not self._reading:
+            self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _ignore(self, size: int) -> None:
+        self._linger_left -= size
+        if self._linger_end is not None and self._linger_left < 0 and self._transport is not None:
+            self._transport.abort()
+
+    def _receive(self, part: Receiving) -> None:
+        self._receiving = Receiving.NOTHING if self._deaf else part
+        self._receiving_since = self.last_active
+
+    def _has_enough(self) -> bool:
+        return len(self._waiting) >= _MAX_PIPELINED or self._waiting_bytes > _MAX_WAITING_BYTES
+
     def _resume_reading(self) -> None:
-        if not self._reading and self._transport and len(self._waiting) < _MAX_PIPELINED:
+        if not self._reading and self._transport and not self._has_enough():
             self._transport.resume_reading()
             self._reading = True
+            self._receiving_since = self._loop.time()
 
     def _count_head(self, size: int) -> None:
         self._request.head_size += size
@@ -289,8 +367,8 @@ class HttpConnection(asyncio.Protocol):
         """Answers what cannot be handled, after the requests before it, and ends the connection."""
         if self._deaf:
             return
-        self._deaf = True
-        self.receiving = False
-        self._request.chunks = []
+        self._deaf = self._refused = True
+        self._receive(Receiving.NOTHING)
+        self._request.body = b""
         self._waiting.append(reply)
         self._advance()

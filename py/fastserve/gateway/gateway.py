@@ -13,20 +13,24 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from fastserve import _native, protos
 from fastserve.config.server import RestConfig
 from fastserve.errors import (
     DEADLINE_EXCEEDED,
+    INVALID_ARGUMENT,
     NOT_FOUND,
     ConfigError,
     ServingError,
 )
-from fastserve.gateway.accept import admits_json
-from fastserve.gateway.connection import Done, HttpConnection, Request
+from fastserve.gateway.accept import admits_gzip, admits_json, prefers_json
+from fastserve.gateway.connection import Done, HttpConnection
+from fastserve.gateway.limits import Limits
+from fastserve.gateway.media import NATIVE_TYPES, body_format, gzipped
 from fastserve.gateway.pages import Page
-from fastserve.gateway.replies import HTML, Reply, error_body, error_reply, http_status
+from fastserve.gateway.replies import HTML, Reply, error_reply, http_status
+from fastserve.gateway.request import Body, Request
 from fastserve.gateway.routes import MISSING_NAME, Method, Route, find_route
 from fastserve.observe.access_log import AccessLog
 from fastserve.services.backend import ModelBackend
@@ -42,8 +46,16 @@ _MAX_UNPACKED_BYTES = 100 * 2**20
 _INLINE_PACKED_BYTES = 16 * 2**10
 """Unpacking a longer body would hold up the event loop for longer than a thread hop costs."""
 
+_UNPACKED_AT_ONCE = 64 * 2**10
+
+_MIN_GZIP_BYTES = 1024
+"""A shorter reply is not worth the work."""
+
+_INLINE_GZIP_BYTES = 16 * 2**10
+"""Compressing a longer reply would hold up the event loop for longer than a thread hop costs."""
+
 _SWEEP_S = 5.0
-"""Between two looks for connections that have been idle for too long."""
+"""At most, between two looks for connections whose clients are idle or slow for too long."""
 
 _DRAIN_POLL_S = 0.01
 
@@ -59,27 +71,29 @@ _LEFT_OPEN_S = 0.5
 T = TypeVar("T")
 
 
-class JsonPredictor(Protocol):
+class RestPredictor(Protocol):
     """The native server, as far as REST knows it."""
 
-    def predict_json(
+    def answer_rest(
         self,
         token: int,
         method: str,
         model: str,
         version: int | None,
         label: str | None,
-        body: bytes,
+        body: bytes | _native.RestBody,
+        format: str,
+        wants_json: bool,
         timeout_s: float | None,
-    ) -> tuple[int, bytes] | None:
-        """Returns code and body, or None when they come later under `token`."""
+    ) -> _native.RestAnswer | None:
+        """Returns the answer, or None when it comes later under `token`."""
 
     @property
-    def json_completion_fd(self) -> int:
-        """Readable when json_completions() has something."""
+    def rest_completion_fd(self) -> int:
+        """Readable when rest_completions() has something."""
 
-    def json_completions(self) -> list[tuple[int, int, bytes]]:
-        """Takes the finished (token, code, body) triples."""
+    def rest_completions(self) -> list[tuple[int, _native.RestAnswer]]:
+        """Takes the finished pairs of token and answer."""
 
 
 class Gateway:
@@ -90,7 +104,7 @@ class Gateway:
 
     def __init__(
         self,
-        predictor: JsonPredictor,
+        predictor: RestPredictor,
         backend: ModelBackend,
         *,
         config: RestConfig,
@@ -102,6 +116,7 @@ class Gateway:
         self.draining = False
         self.cors = config.cors
         self._config = config
+        self._limits = Limits(config.header_timeout_s, config.body_timeout_s, config.idle_timeout_s)
         self._timeout_s = config.timeout_s
         self._predictor = predictor
         self._backend = backend
@@ -123,7 +138,7 @@ class Gateway:
             raise ConfigError(
                 f"cannot listen on --rest_api_port={port}: {error.strerror}"
             ) from error
-        loop.add_reader(self._predictor.json_completion_fd, self._take_completions)
+        loop.add_reader(self._predictor.rest_completion_fd, self._take_completions)
         self._sweep()
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
@@ -186,8 +201,15 @@ class Gateway:
         """Forgets a connection."""
         self._connections.discard(connection)
 
+    def make_body(self, request: Request) -> Body:
+        """Returns room for a body that does not come all at once."""
+        body_type = "json" if request.gzip else body_format(request.content_type)
+        return _native.RestBody(body_type, request.declared_size)
+
     def handle(self, request: Request, done: Done) -> None:
         """Has a request answered, at once or later."""
+        if self._config.gzip_replies and admits_gzip(request.accept_encoding):
+            done = self._compressing(done)
         route = find_route(request.verb, request.target.decode("latin-1"), request.origin)
         if isinstance(route, Reply):
             self._answer_beside_api(request, route, done)
@@ -197,15 +219,21 @@ class Gateway:
             _counted(route.model, done)(MISSING_NAME)  # As upstream, which has no list, says.
         elif route.method in _DESCRIBING:
             self._beside(functools.partial(self._describe, route), _counted(route.model, done))
-        elif not request.gzip:
-            self._predict(route, request.body, done)
-        elif len(request.body) <= _INLINE_PACKED_BYTES:
-            self._predict(route, _unpacked(request.body), done)
         else:
-            self._beside(
-                functools.partial(_unpacked, request.body),
-                lambda body: self._predict(route, body, done),
-            )
+            self._predict(route, request, done)
+
+    def _compressing(self, done: Done) -> Done:
+        """Returns `done`, but with the reply compressed where that is worth it."""
+
+        def compress(reply: Reply) -> None:
+            if len(reply.body) < _MIN_GZIP_BYTES:
+                done(reply)
+            elif len(reply.body) < _INLINE_GZIP_BYTES:
+                done(_compressed(reply))
+            else:
+                self._beside(functools.partial(_compressed, reply), done)
+
+        return compress
 
     def _answer_beside_api(self, request: Request, refusal: Reply, done: Done) -> None:
         """Answers with a page, where there is one, or with the refusal."""
@@ -224,19 +252,43 @@ class Gateway:
 
     # Predictions
 
-    def _predict(self, route: Route, body: bytes, done: Done) -> None:
+    def _predict(self, route: Route, request: Request, done: Done) -> None:
+        body_type = body_format(request.content_type)
+        if body_type != "json" and route.method is not Method.PREDICT:
+            text = (
+                f":{route.method.value} takes JSON, not {NATIVE_TYPES[body_type].decode()}; only "
+                ":predict does"
+            )
+            _counted(route.model, done)(error_reply(ServingError(INVALID_ARGUMENT, text)))
+            return
+        rather_json = body_type == "npy" and prefers_json(request.accept, NATIVE_TYPES["npy"])
+        answer = functools.partial(self._run, route, body_type, rather_json, done=done)
+        # The native side has it from here on, and may drop it sooner than the request ends.
+        body, request.body = request.body, b""
+        if not request.gzip:
+            answer(body)
+        elif len(body) <= _INLINE_PACKED_BYTES:
+            answer(_unpacked(body, body_type))
+        else:
+            self._beside(functools.partial(_unpacked, body, body_type), answer)
+
+    def _run(
+        self, route: Route, body_type: str, wants_json: bool, body: bytes | Body, *, done: Done
+    ) -> None:
         token = next(self._tokens)
-        answer = self._predictor.predict_json(
+        answer = self._predictor.answer_rest(
             token,
             route.method.value,
             route.model,
             route.version,
             route.label,
-            body,
+            cast("bytes | _native.RestBody", body),
+            body_type,
+            wants_json,
             self._timeout_s,
         )
         if answer is not None:
-            done(Reply(http_status(answer[0]), answer[1]))
+            done(_reply(*answer))
             return
         timer = None
         if self._timeout_s is not None:
@@ -245,21 +297,21 @@ class Gateway:
         self._pending[token] = (done, timer)
 
     def _take_completions(self) -> None:
-        for token, code, body in self._predictor.json_completions():
-            self._complete(token, code, body)
+        for token, answer in self._predictor.rest_completions():
+            self._complete(token, _reply(*answer))
 
     def _expire(self, token: int) -> None:
-        body = error_body("Timed out waiting for notification")
-        self._complete(token, DEADLINE_EXCEEDED, body)
+        error = ServingError(DEADLINE_EXCEEDED, "Timed out waiting for notification")
+        self._complete(token, error_reply(error))
 
-    def _complete(self, token: int, code: int, body: bytes) -> None:
+    def _complete(self, token: int, reply: Reply) -> None:
         pending = self._pending.pop(token, None)
         if pending is None:
             return  # It has timed out.
         done, timer = pending
         if timer is not None:
             timer.cancel()
-        done(Reply(http_status(code), body))
+        done(reply)
 
     # What other threads do
 
@@ -291,13 +343,11 @@ class Gateway:
         return status_json(model_status(self._backend, status))
 
     def _sweep(self) -> None:
-        """Closes connections that have been idle for long."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - self._config.idle_timeout_s
-        for connection in [c for c in self._connections if not c.busy]:
-            if connection.last_active < oldest:
-                connection.close()
-        loop.call_later(_SWEEP_S, self._sweep)
+        """Ends connections whose clients are idle or slow for too long."""
+        for connection in list(self._connections):
+            connection.look(self._limits)
+        shortest = min(s for s in (*dataclasses.astuple(self._limits), 4 * _SWEEP_S) if s > 0)
+        asyncio.get_running_loop().call_later(shortest / 4, self._sweep)
 
 
 def _counted(model: str, done: Done) -> Done:
@@ -318,12 +368,28 @@ def _unknown_model(route: Route) -> ServingError:
     return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
 
 
-def _unpacked(body: bytes) -> bytes:
+def _reply(code: int, body: bytes | memoryview, body_type: str, hint: bytes) -> Reply:
+    """Returns the native side's answer as a reply."""
+    fields = b"Fastserve-Hint: %b\r\n" % hint if hint else b""
+    return Reply(http_status(code), body, NATIVE_TYPES[body_type], fields=fields)
+
+
+def _compressed(reply: Reply) -> Reply:
+    fields = reply.fields + b"Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
+    return dataclasses.replace(reply, body=gzipped(reply.body), fields=fields)
+
+
+def _unpacked(body: bytes | Body, body_type: str) -> bytes | Body:
     """Returns a gzip body unpacked; nothing for a broken or too large one, as upstream does."""
+    packed = memoryview(cast(bytes, body))  # every body shows its bytes
     unpacker = zlib.decompressobj(wbits=31)
+    data = _native.RestBody(body_type, None)
     try:
-        data = unpacker.decompress(body, _MAX_UNPACKED_BYTES)
-    except zlib.error:
+        for begin in range(0, len(packed), _UNPACKED_AT_ONCE):
+            data.append(unpacker.decompress(packed[begin : begin + _UNPACKED_AT_ONCE]))
+            if len(data) > _MAX_UNPACKED_BYTES:
+                return b""
+    except (zlib.error, MemoryError):
         return b""
     return data if unpacker.eof else b""
 

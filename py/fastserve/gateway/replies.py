@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fastserve.errors import ServingError
+from fastserve.gateway.media import JSON
 
-JSON: Final = b"application/json"
 HTML: Final = b"text/html"
 TEXT: Final = b"text/plain"
 METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -22,6 +22,7 @@ _REASONS: Final = {
     401: b"Unauthorized",
     403: b"Forbidden",
     404: b"Not Found",
+    408: b"Request Timeout",
     409: b"Conflict",
     413: b"Request Entity Too Large",
     429: b"Client Error",
@@ -54,12 +55,14 @@ class Reply:
     """An answer, before it is known how the connection goes on."""
 
     status: int
-    body: bytes = b""
+    body: bytes | memoryview = b""
     content_type: bytes = JSON
     bare: bool = False
     """Neither a body nor its length: an answer to HEAD."""
     close: bool = False
     """The connection ends with it."""
+    fields: bytes = b""
+    """Further header fields, each with its line's end."""
     # What is counted; the client sees nothing of it.
     code: int = field(default=0, compare=False)
     """The canonical code that `status` stands for."""
@@ -133,4 +136,5 @@ def render_head(reply: Reply, connection: bytes, now: float, *, cors: bool = Fal
     head = _head(reply.status, reply.content_type, reply.close, cors) + _date_line(int(now))
     if not reply.bare:
         head += b"Content-Length: %d\r\n" % len(reply.body)
+    head += reply.fields
     return head + b"\r\n" if reply.close else head + connection + b"\r\n"

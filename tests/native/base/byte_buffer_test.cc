@@ -90,6 +90,13 @@ TEST(ByteBufferTest, ReleasedReferenceKeepsTheBytesUntilItIsGivenBack) {
   ByteBuffer::Drop(released);  // the leak checker looks on
 }
 
+TEST(ByteBufferTest, TruncatedBufferShowsItsFirstBytes) {
+  ByteBuffer buffer = ByteBuffer::Copy("some bytes");
+  buffer.Truncate(4);
+  EXPECT_EQ(buffer.view(), "some");
+  ByteBuffer().Truncate(0);
+}
+
 TEST(ByteBufferTest, HandlesMayBeCopiedAndDroppedOnManyThreads) {
   const ByteBuffer buffer = ByteBuffer::Copy("many");
   std::vector<std::thread> threads;

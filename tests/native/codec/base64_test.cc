@@ -54,6 +54,23 @@ TEST(Base64Test, RefusesPaddingOfTheWrongLength) {
   }
 }
 
+TEST(Base64Test, AcceptsEitherAlphabetButNotBothInOneText) {
+  EXPECT_EQ(Decode("/+8="), "\xff\xef");
+  EXPECT_EQ(Decode("_-8="), "\xff\xef");
+  EXPECT_EQ(Decode("_-8"), "\xff\xef");
+  EXPECT_EQ(Decode("AAAA AAAA _-8"), std::string(6, '\0') + "\xff\xef");
+  for (const char* text : {"/-8=", "_+8=", "AAAA+AAA_AAA", "-AAAAAA/"}) {
+    EXPECT_EQ(Decode(text), std::nullopt) << text;
+  }
+}
+
+TEST(Base64Test, DecodesInPlace) {
+  std::string text = "aGVs bG8gd29ybGQ";
+  size_t size = 0;
+  ASSERT_TRUE(DecodeBase64(text, text.data(), &size));
+  EXPECT_EQ(text.substr(0, size), "hello world");
+}
+
 TEST(Base64Test, IgnoresWhiteSpaceAnywhere) {
   EXPECT_EQ(Decode(" aG\tVs\nbG\r8\v=\f"), "hello");
   EXPECT_EQ(Decode("Z g = ="), "f");
@@ -61,7 +78,7 @@ TEST(Base64Test, IgnoresWhiteSpaceAnywhere) {
 }
 
 TEST(Base64Test, RefusesOtherCharactersAndTheUrlSafeAlphabet) {
-  for (const char* text : {"aGV*bG8=", "_-8=", "Zg==Zg==", "Zm9v\x80", "Zm9vé", "Zg!="}) {
+  for (const char* text : {"aGV*bG8=", "Zg==Zg==", "Zm9v\x80", "Zm9vé", "Zg!="}) {
     EXPECT_EQ(Decode(text), std::nullopt) << text;
   }
   EXPECT_EQ(Decode(std::string_view("Zm9v\0", 5)), std::nullopt);

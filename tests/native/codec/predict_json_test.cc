@@ -26,11 +26,20 @@ Signature Three() {
   return SignatureOf({{"a", DataType::kFloat}, {"b", DataType::kInt64}, {"s", DataType::kString}});
 }
 
-// The outcome of both steps; the parsed request is gone when the tensors are looked at.
+// The body is gone when the tensors are looked at.
 Result<JsonInputs> Read(const Signature& signature, std::string_view body) {
-  Result<PredictJson> request = PredictJson::Parse(body);
+  const std::string copy(body);
+  Result<PredictJson> request =
+      ParsePredictJson(copy, [&](std::string_view) { return &signature; });
   if (!request.ok()) return request.status();
-  return request->ToInputs(signature);
+  return std::move(request->inputs);
+}
+
+Result<std::string> SignatureName(std::string_view body) {
+  const Result<PredictJson> request =
+      ParsePredictJson(body, [](std::string_view) { return nullptr; });
+  if (!request.ok()) return request.status();
+  return request->signature_name;
 }
 
 // The text of an INVALID_ARGUMENT.
@@ -147,16 +156,45 @@ TEST(PredictJsonTest, RootMustBeAnObject) {
 }
 
 TEST(PredictJsonTest, SignatureNameIsTheFirstOneGivenAndMustBeAString) {
-  EXPECT_EQ(PredictJson::Parse("{}")->signature_name(), "");
-  EXPECT_EQ(PredictJson::Parse(R"({"signature_name": ""})")->signature_name(), "");
-  EXPECT_EQ(
-      PredictJson::Parse(R"({"signature_name": "a", "signature_name": "b"})")->signature_name(),
-      "a");
-  EXPECT_EQ(PredictJson::Parse(R"({"signature_name": "a\u0000"})")->signature_name(),
-            std::string_view("a\0", 2));
-  EXPECT_EQ(PredictJson::Parse(R"({"signature_name": 5, "instances": [1.0]})").status().message(),
+  EXPECT_EQ(*SignatureName("{}"), "");
+  EXPECT_EQ(*SignatureName(R"({"signature_name": ""})"), "");
+  EXPECT_EQ(*SignatureName(R"({"signature_name": "a", "signature_name": "b"})"), "a");
+  EXPECT_EQ(*SignatureName(R"({"signature_name": "a\u0000"})"), std::string("a\0", 2));
+  EXPECT_EQ(SignatureName(R"({"signature_name": 5, "instances": [1.0]})").status().message(),
             "JSON Value: {\n    \"signature_name\": 5,\n    \"instances\": [1.0]\n} not formatted "
             "correctly. 'signature_name' key must be a string value.");
+}
+
+TEST(PredictJsonTest, SignatureMayBeNamedBehindTheValues) {
+  const Signature floats = One(DataType::kFloat);
+  const Signature ints = One(DataType::kInt32);
+  const FindSignature find = [&](std::string_view name) {
+    return name == "ints" ? &ints : name.empty() ? &floats : nullptr;
+  };
+  for (const char* body : {R"({"signature_name": "ints", "instances": [1, 2]})",
+                           R"({"instances": [1, 2], "signature_name": "ints"})"}) {
+    const Result<PredictJson> request = ParsePredictJson(body, find);
+    ASSERT_TRUE(request.ok() && request->inputs.ok()) << body;
+    EXPECT_EQ(request->signature_name, "ints");
+    EXPECT_EQ(Elements<int32_t>(request->inputs->inputs[0].second), (std::vector<int32_t>{1, 2}));
+  }
+  const auto error = [&](std::string_view body) {
+    return ParsePredictJson(body, find)->inputs.status().message();
+  };
+  EXPECT_EQ(error(R"({"inputs": 1.5, "signature_name": "ints"})"),
+            "JSON Value: 1.5 Type: Number is not of expected type: int32");
+  EXPECT_EQ(ParsePredictJson(R"({"inputs": 1.5, "signature_name": "none"})", find)->signature_name,
+            "none");
+}
+
+TEST(PredictJsonTest, SyntaxIsToldOfBeforeValues) {
+  ExpectErrors(
+      One(DataType::kFloat),
+      {{R"({"instances": ["x"], "more": })", "JSON Parse error: Invalid value. at offset: 29"},
+       {R"({"inputs": {"y": {"z": [}]}})", "JSON Parse error: Invalid value. at offset: 24"},
+       {R"({"instances": ["x"], "signature_name": 5})",
+        "JSON Value: {\n    \"instances\": [\"x\"],\n    \"signature_name\": 5\n} not formatted "
+        "correctly. 'signature_name' key must be a string value."}});
 }
 
 TEST(PredictJsonTest, SignatureWithoutInputsIsNamed) {
@@ -339,6 +377,41 @@ TEST(PredictJsonTest, RaggedListsAreRefused) {
        {R"({"instances": [[[1.0], [1.0, 2.0]]]})",
         "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: Encountered "
         "list at unexpected size: 2 at level: 1 expected size: 1"}});
+}
+
+TEST(PredictJsonTest, ListsSizeIsToldOfBeforeWhatIsWrongInTheList) {
+  ExpectErrors(One(DataType::kFloat),
+               {{R"({"inputs": [[1, 2], [3, "x", 5]]})",
+                 "Encountered list at unexpected size: 3 at level: 1 expected size: 2"},
+                {R"({"inputs": [[1, 2], [3, "x"]]})",
+                 "JSON Value: \"x\" Type: String is not of expected type: float"},
+                {R"({"inputs": [[[1], [2]], [["x"], [3, 4], 5]]})",
+                 "Encountered list at unexpected size: 3 at level: 1 expected size: 2"},
+                {R"({"inputs": [[[1], [2]], [[["x"], 1], [3]]]})",
+                 "Encountered list at unexpected size: 2 at level: 2 expected size: 1"},
+                {R"({"inputs": [["x"], [1, 2]]})",
+                 "JSON Value: \"x\" Type: String is not of expected type: float"}});
+}
+
+TEST(PredictJsonTest, FaultsOfColumnsAreToldOfInTheSignaturesOrder) {
+  ExpectErrors(Three(),
+               {{R"({"inputs": {"s": 1, "b": "x", "a": [[1], 2]}})",
+                 "JSON Value: 2 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"},
+                {R"({"inputs": {"s": 1, "b": "x"}})", "Missing named input: a in 'inputs' object."},
+                {R"({"inputs": {"s": 1, "b": {"c": [1]}, "a": 1}})",
+                 "JSON Value: {\n    \"c\": [1]\n} Type: Object is not of expected type: int64"}});
+}
+
+TEST(PredictJsonTest, TensorsOfVeryDifferentSizesGrowAsTheyMust) {
+  std::string body = R"({"inputs": {"b": 7, "s": ["x,y", ","], "a": [0)";
+  for (int i = 1; i < 1000; ++i) body += "," + std::to_string(i);
+  const Result<JsonInputs> result = Read(Three(), body + "]}}");
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  const std::vector<float> floats = Elements<float>(result->inputs[0].second);
+  ASSERT_EQ(floats.size(), 1000u);
+  for (size_t i = 0; i < floats.size(); ++i) EXPECT_EQ(floats[i], static_cast<float>(i));
+  EXPECT_EQ(Elements<int64_t>(result->inputs[1].second), std::vector<int64_t>{7});
+  EXPECT_EQ(result->inputs[2].second.strings, (std::vector<std::string_view>{"x,y", ","}));
 }
 
 TEST(PredictJsonTest, AShapeFarLargerThanTheDocumentIsRefusedWithoutItsMemory) {

@@ -16,14 +16,14 @@ bool Readable(int fd, int timeout_ms) {
 TEST(CompletionQueueTest, IsReadableFromTheFirstPushUntilAllIsTaken) {
   CompletionQueue queue;
   EXPECT_FALSE(Readable(queue.fd(), 0));
-  queue.Push({1, StatusCode::kOk, "a"});
-  queue.Push({2, StatusCode::kInternal, "b"});
+  queue.Push({1, {StatusCode::kOk, "a"}});
+  queue.Push({2, {StatusCode::kInternal, "b"}});
   EXPECT_TRUE(Readable(queue.fd(), 0));
   const auto taken = queue.TakeAll();
   ASSERT_EQ(taken.size(), 2u);
   EXPECT_EQ(taken[0].token, 1);
-  EXPECT_EQ(taken[1].code, StatusCode::kInternal);
-  EXPECT_EQ(taken[1].body, "b");
+  EXPECT_EQ(taken[1].answer.code, StatusCode::kInternal);
+  EXPECT_EQ(taken[1].answer.body, "b");
   EXPECT_FALSE(Readable(queue.fd(), 0));
   EXPECT_TRUE(queue.TakeAll().empty());
 }
@@ -35,7 +35,7 @@ TEST(CompletionQueueTest, NothingIsLostBetweenThreads) {
   std::vector<std::thread> writers;
   for (int t = 0; t < kThreads; ++t) {
     writers.emplace_back([&] {
-      for (int i = 0; i < kEach; ++i) queue.Push({i, StatusCode::kOk, ""});
+      for (int i = 0; i < kEach; ++i) queue.Push({i, {StatusCode::kOk, ""}});
     });
   }
   size_t taken = 0;

@@ -47,6 +47,12 @@ def test_bare_reply_has_no_length() -> None:
     )
 
 
+def test_further_fields_come_before_the_connection_line() -> None:
+    reply = Reply(200, b"{}", fields=b"Fastserve-Hint: x\r\n")
+    head = render_head(reply, b"Connection: close\r\n", NOW)
+    assert head.endswith(b"Content-Length: 2\r\nFastserve-Hint: x\r\nConnection: close\r\n\r\n")
+
+
 def test_pages_of_any_origin_may_read_replies_where_that_is_wanted() -> None:
     head = render_head(Reply(200, b"{}"), b"", NOW, cors=True)
     assert head == (

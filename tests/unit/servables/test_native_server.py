@@ -81,10 +81,11 @@ def test_a_pending_model_is_unavailable_over_grpc_and_rest(
         "Model m is not ready yet: version 3 is LOADING"
     )
     assert failure(predict, name="m", version_label="next") == (UNAVAILABLE, specific)
-    answer = server.predict_json(1, "predict", "m", None, None, b'{"instances": [1]}', None)
+    body = b'{"instances": [1]}'
+    answer = server.answer_rest(1, "predict", "m", None, None, body, "json", False, None)
     assert answer is not None
-    code, body = answer
-    assert (code, json.loads(body)) == (UNAVAILABLE, {"error": latest})
+    code, body, *_ = answer
+    assert (code, json.loads(bytes(body))) == (UNAVAILABLE, {"error": latest})
 
 
 def test_pending_versions_end_with_the_next_table(

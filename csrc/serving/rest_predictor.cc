@@ -1,0 +1,70 @@
+#include "serving/rest_predictor.h"
+
+#include <utility>
+
+#include "serving/binary_tasks.h"
+#include "serving/json_tasks.h"
+
+namespace fastserve {
+namespace {
+
+// Parsing a larger body would hold up the gateway's event loop for longer than a thread hop costs.
+constexpr size_t kInlineBodyBytes = 64 * 1024;
+
+}  // namespace
+
+Result<std::shared_ptr<RestTask>> RestPredictor::MakeTask(const RestRequest& request,
+                                                          RestBody body) const {
+  if (request.format == RestFormat::kProtobuf) {
+    return MakeProtobufTask(services_, request, std::move(body).Take());
+  }
+  if (request.format == RestFormat::kNpy) {
+    return MakeNpyTask(services_, request, std::move(body).Take());
+  }
+  Result<std::shared_ptr<RestTask>> task =
+      request.method == RestMethod::kPredict
+          ? MakeJsonPredictTask(services_, request, body.view())
+          : MakeJsonExamplesTask(services_, request, body.view());
+  std::move(body).Drop();
+  return task;
+}
+
+std::optional<RestAnswer> RestPredictor::Answer(RestRequest request, RestBody body) {
+  request.record = std::make_shared<RequestRecord>();
+  request.record->Start(Protocol::kRest, {});
+  request.record->Received(body.view().size());
+  if (body.view().size() > kInlineBodyBytes) return PostWhole(request, std::move(body));
+  const Result<std::shared_ptr<RestTask>> task = MakeTask(request, std::move(body));
+  if (!task.ok()) return Counted(request, RestFailure(task.status()));
+  switch (PlaceOf(**task)) {
+    case RunPlace::kHere:
+      return Counted(request, (*task)->Answer(RunHere(**task)));
+    case RunPlace::kBatch:
+      Enqueue(*task);
+      return std::nullopt;
+    case RunPlace::kWorker:
+      return Post(request, [held = *task] { held->Finish(RunHere(*held)); });
+  }
+  return std::nullopt;
+}
+
+std::optional<RestAnswer> RestPredictor::PostWhole(const RestRequest& request, RestBody body) {
+  return Post(request, [this, request, body = std::move(body)]() mutable {
+    const Result<std::shared_ptr<RestTask>> task = MakeTask(request, std::move(body));
+    if (!task.ok()) {
+      Complete(services_.completions, request, RestFailure(task.status()));
+    } else if ((*task)->servable().batcher() != nullptr) {
+      Enqueue(*task);
+    } else {
+      (*task)->Finish(RunHere(**task));
+    }
+  });
+}
+
+std::optional<RestAnswer> RestPredictor::Post(const RestRequest& request,
+                                              std::function<void()> task) {
+  if (workers_.Post(std::move(task))) return std::nullopt;
+  return Counted(request, RestFailure(Status::Unavailable("The server is shutting down")));
+}
+
+}  // namespace fastserve

@@ -1,0 +1,37 @@
+"""Forms of bodies: media types and compression."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+JSON: Final = b"application/json"
+
+NATIVE_TYPES: Final[Mapping[str, bytes]] = {
+    "json": JSON,
+    "protobuf": b"application/x-protobuf",
+    "npy": b"application/x-npy",
+}
+"""The native side's names of its formats (csrc/serving/rest_body.h) -> their media types."""
+
+_FORMATS = {media_type: name for name, media_type in NATIVE_TYPES.items()}
+
+_GZIP_LEVEL = 1
+"""Numbers as text shrink by half at once; a higher level takes several times as long."""
+
+
+@functools.lru_cache(maxsize=256)
+def body_format(content_type: bytes) -> str:
+    """Returns the format that a Content-Type names; "json" for all that none of ours is.
+
+    TensorFlow Serving reads every body as JSON, whatever its Content-Type.
+    """
+    return _FORMATS.get(content_type.partition(b";")[0].strip().lower(), "json")
+
+
+def gzipped(body: bytes | memoryview) -> bytes:
+    """Returns a body as a gzip file."""
+    packer = zlib.compressobj(_GZIP_LEVEL, wbits=31)
+    return packer.compress(body) + packer.flush()

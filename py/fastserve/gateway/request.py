@@ -1,0 +1,42 @@
+"""One HTTP request, as a connection reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Body(Protocol):
+    """A body that comes in several pieces."""
+
+    def append(self, piece: bytes) -> None:
+        """Adds a piece. Raises MemoryError."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, whole."""
+
+    verb: str = ""
+    target: bytes = b""
+    origin: str = ""
+    content_type: bytes = b""
+    accept: bytes = b""
+    """Values of that header, joined by commas."""
+    accept_encoding: bytes = b""
+    """The same."""
+    gzip: bool = False
+    expects_continue: bool = False
+    keep_alive: bool = True
+    is_http_1_0: bool = False
+    declared_size: int | None = None
+    """Of the body, where it does not come in chunks."""
+    body: bytes | Body = b""
+    size: int = 0
+    """Of the body, as far as it has come in."""
+    head_size: int = 0
+    begun: float = 0.0
+    """By time.monotonic()."""
+    traceparent: str = ""
