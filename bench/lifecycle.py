@@ -1,9 +1,9 @@
 """What loading and unloading costs: memory, the latency of what serves meanwhile, many models.
 
-    python bench/lifecycle.py cycles [--count 100]   resident memory over load/unload cycles
-    python bench/lifecycle.py calm [--seconds 20]    a model's latency while another comes and goes
-    python bench/lifecycle.py many [--models 200]    start-up, memory and idle CPU of many models
-    python bench/lifecycle.py first [--turns 5]      the first request, with and without warm-up
+    python -m bench lifecycle cycles [--count 100]   resident memory over load/unload cycles
+    python -m bench lifecycle calm [--seconds 20]    a model's latency while another comes and goes
+    python -m bench lifecycle many [--models 200]    start-up, memory and idle CPU of many models
+    python -m bench lifecycle first [--turns 5]      the first request, with and without warm-up
 
 `cycles` loads and unloads a model of 100 MiB by reloads of the configuration. `calm` measures the
 latency of half_plus_two under a steady load, two calls at a time, by turns alone and while a
@@ -38,24 +38,22 @@ from tensorflow_serving.apis import (  # type: ignore[import-untyped]
     prediction_service_pb2_grpc,
 )
 
-from harness import PREDICT_PATH, ROOT, BenchError, Exchange, Load, LoadResult, Server, run_load
-from soak import resident_kib
-from subjects import add_fastserve_options, run_script
+from .harness import (
+    PREDICT_PATH,
+    ROOT,
+    BenchError,
+    Exchange,
+    Load,
+    LoadResult,
+    Server,
+    run_load,
+    run_script,
+)
+from .servers import add_fastserve_options, entry, fastserve_command, model_config
+from .soak import resident_kib
 
 CALM_LOAD = Load(connections=2, streams=1)
 WAIT_S = 60.0
-
-
-def entry(name: str, base_path: Path, more: str = "") -> str:
-    """One model of a configuration."""
-    return (
-        f'config {{ name: "{name}" base_path: "{base_path}" model_platform: "tensorflow" {more}}}'
-    )
-
-
-def config(*entries: str) -> str:
-    """A configuration in text format."""
-    return f"model_config_list {{ {' '.join(entries)} }}"
 
 
 class Admin:
@@ -91,9 +89,9 @@ def serving(text: str, options: argparse.Namespace, work: Path) -> Iterator[Serv
     """fastserve on a configuration."""
     file, port_file = work / "models.config", work / "fastserve.port"
     file.write_text(text)
-    command = [options.python, "-m", "fastserve", "--port=0", "--rest_port=auto"]
-    command += [f"--model_config_file={file}", f"--port_file={port_file}", *options.fastserve_flag]
-    with Server("fastserve", command, port_file, work / "fastserve.log") as server:
+    flags = [f"--model_config_file={file}", *options.fastserve_flag]
+    command = fastserve_command(options.python, port_file, flags)
+    with Server("fastserve", command, work / "fastserve.log", port_file) as server:
         yield server
 
 
@@ -117,13 +115,13 @@ def light_model(work: Path) -> tuple[Path, Exchange]:
 
 def cycles(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Resident memory after each unload of a model of 100 MiB."""
-    heavy = config(entry("heavy", heavy_model(work)))
+    heavy = model_config(entry("heavy", heavy_model(work)))
     sizes: list[int] = []
-    with serving(config(), options, work) as server:
+    with serving(model_config(), options, work) as server:
         admin = Admin(server.port)
         for _ in range(options.count):
             admin.reload(heavy)
-            admin.reload(config())
+            admin.reload(model_config())
             admin.await_state("heavy", "END")
             sizes.append(resident_kib(server.pid))
     third, last = sizes[min(2, len(sizes) - 1)], sizes[-1]
@@ -166,7 +164,7 @@ def calm(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Latency of one model alone, and while another one comes and goes; by turns."""
     base_path, exchange = light_model(work)
     light = entry("half_plus_two", base_path)
-    alone, together = config(light), config(light, entry("heavy", heavy_model(work)))
+    alone, together = model_config(light), model_config(light, entry("heavy", heavy_model(work)))
     taken: dict[str, list[LoadResult]] = {"alone": [], "beside": []}
     rounds = 0
     with serving(alone, options, work) as server:
@@ -175,7 +173,7 @@ def calm(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         def measure(kind: str) -> None:
             seconds = options.seconds / options.turns
             taken[kind].append(
-                run_load(exchange, CALM_LOAD, port=server.port, seconds=seconds, pid=server.pid)
+                run_load(exchange, CALM_LOAD, port=server.port, seconds=seconds, pids=server.pids)
             )
 
         for _ in range(options.turns):
@@ -218,7 +216,7 @@ def many(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     base_path, _ = light_model(work)
     shutil.copytree(base_path / "1", base_path / "2")
     policy = "model_version_policy { all {} }"
-    text = config(*(entry(f"model{i}", base_path, policy) for i in range(options.models)))
+    text = model_config(*(entry(f"model{i}", base_path, policy) for i in range(options.models)))
     began = time.monotonic()
     with serving(text, options, work) as server:
         admin = Admin(server.port)
@@ -251,7 +249,7 @@ def first(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     for flag in ("--synthetic_warmup=false", "--synthetic_warmup") * options.turns:
         flags = argparse.Namespace(python=options.python, fastserve_flag=[flag])
         began = time.monotonic()
-        with serving(config(entry("heavy", base_path)), flags, work) as server:
+        with serving(model_config(entry("heavy", base_path)), flags, work) as server:
             started = time.monotonic()
             channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
             grpc.channel_ready_future(channel).result(WAIT_S)
@@ -272,9 +270,10 @@ def first(options: argparse.Namespace, work: Path) -> dict[str, Any]:
 MODES = {"cycles": cycles, "calm": calm, "many": many, "first": first}
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
+        prog="python -m bench lifecycle",
         description=(__doc__ or "").split("\n", 1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -287,12 +286,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--models", type=int, default=200, help="of the many mode")
     parser.add_argument("--idle_seconds", type=float, default=20.0, help="of the many mode")
     add_fastserve_options(parser)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
-    options = parse()
+    options = parse(arguments)
     with tempfile.TemporaryDirectory(prefix="fastserve-lifecycle-") as work:
         try:
             report = MODES[options.mode](options, Path(work))
@@ -301,7 +300,3 @@ def main() -> int:
             return 2
     print(json.dumps(report, indent=1))
     return 0 if report["passed"] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

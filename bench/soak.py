@@ -1,7 +1,7 @@
 """Swaps a model's versions under fastserve and looks for what breaks.
 
-    python bench/soak.py swap [--seconds 30]    full load, a new version each second
-    python bench/soak.py memory [--swaps 100]   resident memory over many swaps
+    python -m bench soak swap [--seconds 30]    full load, a new version each second
+    python -m bench soak memory [--swaps 100]   resident memory over many swaps
 
 `swap`: every second a new version appears in the model's folder (by rename) and the one before the
 last is removed, while 8 x 32 calls are in flight. Every answer must be the value of the version
@@ -19,12 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness import (
+from .harness import (
     PREDICT_PATH,
     ROOT,
     BenchError,
@@ -35,8 +35,9 @@ from harness import (
     loadgen_command,
     read_result,
     run_load,
+    run_script,
 )
-from subjects import add_fastserve_options, fastserve_server, run_script
+from .servers import add_fastserve_options, fastserve_command
 
 MODEL = "half_plus_two"
 FULL_LOAD = Load(connections=8, streams=32)
@@ -100,8 +101,10 @@ class SwapReport:
 def serving(model: VersionedModel, options: argparse.Namespace, work: Path) -> Iterator[Server]:
     """fastserve on the model, looking for versions once a second."""
     flags = ["--file_system_poll_wait_seconds=1", *options.fastserve_flag]
-    server = fastserve_server(options.python, MODEL, model.base_path, work, flags)
-    with server as running:
+    flags += [f"--model_name={MODEL}", f"--model_base_path={model.base_path}"]
+    port_file = work / "fastserve.port"
+    command = fastserve_command(options.python, port_file, flags)
+    with Server("fastserve", command, work / "fastserve.log", port_file) as running:
         yield running
 
 
@@ -119,7 +122,7 @@ def soak_swaps(options: argparse.Namespace, work: Path) -> SwapReport:
             port=server.port,
             seconds=options.seconds,
             warm_up=warm_up,
-            pid=server.pid,
+            pids=server.pids,
         )
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loadgen:
             swap_each_second(model, swaps)
@@ -221,9 +224,10 @@ def soak_memory(options: argparse.Namespace, work: Path) -> MemoryReport:
     )
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
+        prog="python -m bench soak",
         description=(__doc__ or "").split("\n", 1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -231,12 +235,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="of the swap mode")
     parser.add_argument("--swaps", type=int, default=100, help="of the memory mode")
     add_fastserve_options(parser)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
-    options = parse()
+    options = parse(arguments)
     soak = soak_swaps if options.mode == "swap" else soak_memory
     with tempfile.TemporaryDirectory(prefix="fastserve-soak-") as work:
         try:
@@ -246,7 +250,3 @@ def main() -> int:
             return 2
     print(json.dumps({**asdict(report), "passed": report.passed}, indent=1))
     return 0 if report.passed else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
 # ASan+UBSan and TSan, fuzz targets, Python unit, property, integration, compatibility and
-# conformance tests, and those of the load generator. Arguments go to pytest. Safe to run again.
+# conformance tests, and those of the benchmark. Arguments go to pytest. Safe to run again.
 # FASTSERVE_FUZZ_SECONDS   how long each parser is fuzzed (default: 0, its corpus only)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,4 +38,4 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target loadgen echo_server session_loop -- --quiet
 
 step "Python tests"
-pytest "${@:-tests}" bench/load
+pytest "${@:-tests}" bench

@@ -84,25 +84,72 @@ void ParseModelSpec(protozero::pbf_reader spec, PredictAnswer& answer) {
   }
 }
 
-}  // namespace
+bool ParsePredictResponse(protozero::pbf_reader reader, PredictAnswer& answer) {
+  while (reader.next()) {
+    if (reader.tag() == 2) {
+      ParseModelSpec(reader.get_message(), answer);
+    } else if (reader.tag() != 1 || !ParseOutput(reader.get_message(), answer)) {
+      return false;
+    }
+  }
+  return true;
+}
 
-std::optional<PredictAnswer> PredictAnswer::Parse(std::string_view wire) {
+// False for a dtype other than FP32.
+bool ParseInferOutput(protozero::pbf_reader tensor, PredictAnswer::Output& output) {
+  while (tensor.next()) {
+    if (tensor.tag() == 1) {
+      output.alias = Text(tensor);
+    } else if (tensor.tag() == 2) {
+      if (Text(tensor) != "FP32") return false;
+      output.dtype = kFloat;
+    } else if (tensor.tag() == 3) {
+      for (const int64_t extent : tensor.get_packed_int64()) output.dims.push_back(extent);
+    } else {
+      tensor.skip();
+    }
+  }
+  return true;
+}
+
+bool ParseModelInferResponse(protozero::pbf_reader reader, PredictAnswer& answer) {
+  size_t contents = 0;  // raw_output_contents go by the order of outputs, which come before them
+  while (reader.next()) {
+    if (reader.tag() == 1) {
+      answer.model_name = Text(reader);
+    } else if (reader.tag() == 5) {
+      if (!ParseInferOutput(reader.get_message(), answer.outputs.emplace_back())) return false;
+    } else if (reader.tag() == 6) {
+      if (contents == answer.outputs.size()) return false;
+      answer.outputs[contents++].elements = Text(reader);
+    } else {
+      reader.skip();
+    }
+  }
+  return contents == answer.outputs.size();
+}
+
+std::optional<PredictAnswer> ParseBy(bool (*parse)(protozero::pbf_reader, PredictAnswer&),
+                                     std::string_view wire) {
   PredictAnswer answer;
   try {
-    protozero::pbf_reader reader(wire.data(), wire.size());
-    while (reader.next()) {
-      if (reader.tag() == 2) {
-        ParseModelSpec(reader.get_message(), answer);
-      } else if (reader.tag() != 1 || !ParseOutput(reader.get_message(), answer)) {
-        return std::nullopt;
-      }
-    }
+    if (!parse(protozero::pbf_reader(wire.data(), wire.size()), answer)) return std::nullopt;
   } catch (const std::exception&) {  // protozero's, on malformed wire
     return std::nullopt;
   }
   std::sort(answer.outputs.begin(), answer.outputs.end(),
-            [](const Output& a, const Output& b) { return a.alias < b.alias; });
+            [](const auto& a, const auto& b) { return a.alias < b.alias; });
   return answer;
+}
+
+}  // namespace
+
+std::optional<PredictAnswer> PredictAnswer::Parse(std::string_view wire) {
+  return ParseBy(ParsePredictResponse, wire);
+}
+
+std::optional<PredictAnswer> PredictAnswer::ParseInfer(std::string_view wire) {
+  return ParseBy(ParseModelInferResponse, wire);
 }
 
 ExpectedAnswers ExpectedAnswers::Bytes(std::vector<std::string> answers) {
@@ -111,9 +158,11 @@ ExpectedAnswers ExpectedAnswers::Bytes(std::vector<std::string> answers) {
   return expected;
 }
 
-ExpectedAnswers ExpectedAnswers::Predict(std::vector<PredictAnswer> answers, double tolerance) {
+ExpectedAnswers ExpectedAnswers::Outputs(std::vector<PredictAnswer> answers, double tolerance,
+                                         AnswerParser parse) {
   ExpectedAnswers expected;
-  expected.predictions_ = std::move(answers);
+  expected.answers_ = std::move(answers);
+  expected.parse_ = parse;
   expected.tolerance_ = tolerance;
   return expected;
 }
@@ -122,10 +171,10 @@ std::optional<size_t> ExpectedAnswers::Match(std::string_view answer) const {
   for (size_t i = 0; i < bytes_.size(); ++i) {
     if (answer == bytes_[i]) return i;
   }
-  if (predictions_.empty()) return std::nullopt;
-  const std::optional<PredictAnswer> parsed = PredictAnswer::Parse(answer);
-  for (size_t i = 0; parsed && i < predictions_.size(); ++i) {
-    if (Agrees(*parsed, predictions_[i])) return i;
+  if (answers_.empty()) return std::nullopt;
+  const std::optional<PredictAnswer> parsed = parse_(answer);
+  for (size_t i = 0; parsed && i < answers_.size(); ++i) {
+    if (Agrees(*parsed, answers_[i])) return i;
   }
   return std::nullopt;
 }

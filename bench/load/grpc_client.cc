@@ -22,14 +22,35 @@ class GrpcClient : public LoadClient, public Http2Peer {
                  HeaderField("content-type", "application/grpc"),
                  HeaderField("te", "trailers"),
                  HeaderField("user-agent", "fastserve-loadgen")},
-        calls_(streams) {}
+        calls_(streams) {
+    for (Call& call : calls_) idle_.push_back(&call);
+  }
 
   int fd() const override { return Http2Peer::fd(); }
   size_t in_flight() const override { return in_flight_; }
 
-  bool Start() override {
-    for (Call& call : calls_) Submit(call);
-    return Send();
+  bool idle() const override { return !idle_.empty(); }
+  bool Flush() override { return Send(); }
+
+  bool Begin(const Arrival& arrival) override {
+    Call& call = *idle_.back();
+    call.http_status.clear();
+    call.grpc_status.clear();
+    call.grpc_message.clear();
+    call.answer.Reset();
+    call.request = {context_.request.wire, nullptr, true, {}};
+    call.arrival = arrival;
+    const nghttp2_data_provider provider = Provide(&call.request);
+    const int32_t stream = nghttp2_submit_request(session(), nullptr, headers_.data(),
+                                                  headers_.size(), &provider, &call);
+    if (stream < 0) {
+      context_.tally.Wrong("submit", nghttp2_strerror(stream));
+      return false;
+    }
+    context_.tally.Sent(arrival);
+    idle_.pop_back();
+    ++in_flight_;
+    return true;
   }
 
   bool OnReady(uint32_t epoll_events, std::span<char> scratch) override {
@@ -38,30 +59,13 @@ class GrpcClient : public LoadClient, public Http2Peer {
 
  private:
   struct Call {
-    uint64_t sent_ns = 0;
+    Arrival arrival{};
     std::string http_status;
     std::string grpc_status;
     std::string grpc_message;
     OutgoingMessage request;
     AnswerCheck::Answer answer;
   };
-
-  void Submit(Call& call) {
-    call.http_status.clear();
-    call.grpc_status.clear();
-    call.grpc_message.clear();
-    call.answer.Reset();
-    call.request = {context_.request.wire, nullptr, true, {}};
-    call.sent_ns = NowNs();
-    const nghttp2_data_provider provider = Provide(&call.request);
-    const int32_t stream = nghttp2_submit_request(session(), nullptr, headers_.data(),
-                                                  headers_.size(), &provider, &call);
-    if (stream < 0) {
-      context_.tally.Wrong("submit", nghttp2_strerror(stream));
-    } else {
-      ++in_flight_;
-    }
-  }
 
   void OnBeginHeaders(int32_t, void*) override {}
 
@@ -81,9 +85,9 @@ class GrpcClient : public LoadClient, public Http2Peer {
   void OnClose(void* user, uint32_t error_code) override {
     Call& call = *static_cast<Call*>(user);
     --in_flight_;
-    const Phase phase = context_.phase.load(std::memory_order_relaxed);
-    Judge(call, error_code, phase);
-    if (phase != Phase::kDrain) Submit(call);
+    idle_.push_back(&call);
+    Judge(call, error_code, context_.phase.load(std::memory_order_relaxed));
+    if (const std::optional<Arrival> next = context_.arrivals.Take()) Begin(*next);
   }
 
   void Judge(const Call& call, uint32_t error_code, Phase phase) {
@@ -97,7 +101,7 @@ class GrpcClient : public LoadClient, public Http2Peer {
     if (!IsOneMessage(call.answer)) return tally.Wrong("framing", call.answer.bytes());
     const auto index = context_.check.Judge(call.answer);
     if (!index) return tally.Wrong("value", call.answer.bytes());
-    tally.Right(phase, call.sent_ns, *index);
+    tally.Right(phase, call.arrival, *index);
   }
 
   // Whether the prefix announces one uncompressed message of just what has arrived.
@@ -112,6 +116,7 @@ class GrpcClient : public LoadClient, public Http2Peer {
   const LoadContext context_;
   const std::array<nghttp2_nv, 7> headers_;
   std::vector<Call> calls_;
+  std::vector<Call*> idle_;
   size_t in_flight_ = 0;
 };
 

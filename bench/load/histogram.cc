@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 
 namespace fastserve::bench {
 
@@ -46,6 +47,19 @@ uint64_t LatencyHistogram::Quantile(double q) const {
     if (seen >= rank && seen > 0) return std::min(UpperEnd(i), max_);
   }
   return 0;
+}
+
+uint64_t LatencyHistogram::CountAbove(uint64_t nanoseconds) const {
+  const auto above = buckets_.begin() + static_cast<ptrdiff_t>(BucketOf(nanoseconds)) + 1;
+  return std::accumulate(above, buckets_.end(), uint64_t{0});
+}
+
+std::vector<LatencyHistogram::Bucket> LatencyHistogram::Buckets() const {
+  std::vector<Bucket> filled;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    if (buckets_[i] > 0) filled.push_back({std::min(UpperEnd(i), max_), buckets_[i]});
+  }
+  return filled;
 }
 
 }  // namespace fastserve::bench

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace fastserve::bench {
 
@@ -20,6 +21,15 @@ class LatencyHistogram {
   // The latency (ns, a bucket's upper end, never above max()) that a share `q` of all do not
   // exceed. 0 when empty. REQUIRES: 0 < q <= 1
   uint64_t Quantile(double q) const;
+  // How many are certainly above `nanoseconds`: those in its own bucket are not counted.
+  uint64_t CountAbove(uint64_t nanoseconds) const;
+
+  struct Bucket {
+    uint64_t upper_ns;  // inclusive
+    uint64_t count;
+  };
+  // Those that are not empty, in order.
+  std::vector<Bucket> Buckets() const;
 
  private:
   static constexpr int kSubBits = 7;

@@ -20,7 +20,19 @@ class RestClient : public LoadClient {
 
   int fd() const override { return fd_; }
   size_t in_flight() const override { return in_flight_ ? 1 : 0; }
-  bool Start() override { return Submit(); }
+  bool idle() const override { return !in_flight_; }
+  bool Flush() override { return output_.Flush(fd_); }
+
+  bool Begin(const Arrival& arrival) override {
+    head_.clear();
+    answer_.Reset();
+    in_head_ = true;
+    in_flight_ = true;
+    arrival_ = arrival;
+    context_.tally.Sent(arrival);
+    output_.Add(context_.request.wire, nullptr);
+    return true;
+  }
 
   bool OnReady(uint32_t epoll_events, std::span<char> scratch) override {
     const bool ending = epoll_events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
@@ -38,16 +50,6 @@ class RestClient : public LoadClient {
   }
 
  private:
-  bool Submit() {
-    head_.clear();
-    answer_.Reset();
-    in_head_ = true;
-    in_flight_ = true;
-    sent_ns_ = NowNs();
-    output_.Add(context_.request.wire, nullptr);
-    return output_.Flush(fd_);
-  }
-
   // Takes the next bytes of the one answer under way. False on bytes that are no answer to read.
   bool Receive(std::string_view bytes) {
     if (!in_flight_) return Broken("an answer without a request");
@@ -71,7 +73,8 @@ class RestClient : public LoadClient {
     const Phase phase = context_.phase.load(std::memory_order_relaxed);
     in_flight_ = false;
     Judge(phase);
-    return phase == Phase::kDrain || Submit();
+    const std::optional<Arrival> next = context_.arrivals.Take();
+    return !next || (Begin(*next) && Flush());
   }
 
   void Judge(Phase phase) {
@@ -81,7 +84,7 @@ class RestClient : public LoadClient {
     }
     const auto index = context_.check.Judge(answer_);
     if (!index) return context_.tally.Wrong("value", answer_.bytes());
-    context_.tally.Right(phase, sent_ns_, *index);
+    context_.tally.Right(phase, arrival_, *index);
   }
 
   bool ReadLength() {
@@ -105,7 +108,7 @@ class RestClient : public LoadClient {
   const int fd_;
   const LoadContext context_;
   OutputQueue output_;
-  uint64_t sent_ns_ = 0;
+  Arrival arrival_{};
   bool in_flight_ = false;
   bool in_head_ = true;
   std::string head_;  // the status line and the fields, each with its line end

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf  # type: ignore[import-untyped]
+from saved_model import SIGNATURE, SavedModel
 from tensorflow_serving.apis import predict_pb2  # type: ignore[import-untyped]
 
-SIGNATURE = "serving_default"
 Array = npt.NDArray[np.float32]
 
 
@@ -31,7 +31,6 @@ class Model:
 
     name: str
     version: int
-    path: Path
     function: Any
     input_alias: str
     input_shape: tuple[int, ...]
@@ -41,14 +40,14 @@ class Model:
 
 def load(name: str, base_path: Path) -> Model:
     """Loads the highest version under `base_path`, as a server would choose it."""
-    path = max((p for p in base_path.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
-    function = tf.saved_model.load(str(path)).signatures[SIGNATURE]
+    saved = SavedModel.load(name, base_path)
+    function = saved.signatures[SIGNATURE]
     (input_alias, spec), *more_inputs = function.structured_input_signature[1].items()
     output_alias, *more_outputs = function.structured_outputs
     if more_inputs or more_outputs:
         raise SystemExit(f"{name}: the benchmark feeds one input and fetches one output")
     dims = [1] if spec.shape.rank is None else [1 if n is None else n for n in spec.shape]
-    return Model(name, int(path.name), path, function, input_alias, tuple(dims), output_alias)
+    return Model(name, saved.version, function, input_alias, tuple(dims), output_alias)
 
 
 def half_plus_two(model: Model, row: Array) -> Array:
@@ -67,6 +66,7 @@ def by_tensorflow(model: Model, row: Array) -> Array:
 
 EXPECTED: dict[str, Callable[[Model, Array], Array]] = {
     "half_plus_two": half_plus_two,
+    "identity": identity,
     "image_identity": identity,
 }
 
@@ -96,6 +96,30 @@ def predict_response(model: Model, answer: Array) -> bytes:
     return bytes(response.SerializeToString(deterministic=True))
 
 
+def varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def field(number: int, payload: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def infer_message(model: Model, alias: str, value: Array, *, outputs: bool) -> bytes:
+    """A ModelInferRequest or, with `outputs`, the ModelInferResponse, of KServe's protocol.
+
+    Rows of one element each get a dimension for it, without which Triton cannot batch them.
+    Written by hand: the messages are in no package that the benchmark needs otherwise.
+    https://github.com/kserve/open-inference-protocol, inference_grpc.md.
+    """
+    extents = value.shape if value.ndim > 1 else (*value.shape, 1)
+    shape = b"".join(varint(extent) for extent in extents)
+    tensor = field(1, alias.encode()) + field(2, b"FP32") + field(3, shape)
+    tensor_number, raw_number = (5, 6) if outputs else (5, 7)
+    message = field(1, model.name.encode()) + field(tensor_number, tensor)
+    return message + field(raw_number, value.astype("<f4").tobytes())
+
+
 def json_number(value: float) -> str:
     """A float as TensorFlow Serving writes it: %g where that reads back, else %.9g."""
     text = f"{value:g}" if np.float32(f"{value:g}") == np.float32(value) else f"{value:.9g}"
@@ -118,17 +142,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", required=True, help="the model's name in requests")
     parser.add_argument("--base_path", type=Path, required=True, help="holds its version folders")
+    parser.add_argument("--row_shape", type=int, nargs="+", help="of the request's tensor")
+    parser.add_argument("--json", action="store_true", help="write the files of REST too")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
     model = load(options.model, options.base_path)
-    row = make_row(model.input_shape)
+    row = make_row(tuple(options.row_shape or model.input_shape))
     answer = EXPECTED.get(model.name, by_tensorflow)(model, row)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "request.pb").write_bytes(predict_request(model, row))
     (options.out / "response.pb").write_bytes(predict_response(model, answer))
-    (options.out / "request.json").write_text(json.dumps({"instances": row.tolist()}))
-    (options.out / "response.json").write_text(rest_response(answer))
+    request = infer_message(model, model.input_alias, row, outputs=False)
+    response = infer_message(model, model.output_alias, answer, outputs=True)
+    (options.out / "infer_request.pb").write_bytes(request)
+    (options.out / "infer_response.pb").write_bytes(response)
+    if options.json:
+        (options.out / "request.json").write_text(json.dumps({"instances": row.tolist()}))
+        (options.out / "response.json").write_text(rest_response(answer))
 
 
 if __name__ == "__main__":

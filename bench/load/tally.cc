@@ -10,13 +10,15 @@ uint64_t NowNs() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-void Tally::Right(Phase phase, uint64_t sent_ns, size_t answer) {
+void Tally::Sent(const Arrival& arrival) {
+  if (arrival.counts.value_or(false)) lags_.Add(NowNs() - arrival.due_ns);
+}
+
+void Tally::Right(Phase phase, const Arrival& arrival, size_t answer) {
+  const bool in_window = phase == Phase::kMeasure;
   ++by_answer_[answer];
-  if (phase == Phase::kMeasure) {
-    latencies_.Add(NowNs() - sent_ns);
-  } else {
-    ++right_outside_window_;
-  }
+  ++(in_window ? right_in_window_ : right_outside_window_);
+  if (arrival.counts.value_or(in_window)) latencies_.Add(NowNs() - arrival.due_ns);
 }
 
 void Tally::Wrong(const std::string& kind, std::string_view detail) {
@@ -26,6 +28,8 @@ void Tally::Wrong(const std::string& kind, std::string_view detail) {
 
 void Tally::Merge(const Tally& other) {
   latencies_.Merge(other.latencies_);
+  lags_.Merge(other.lags_);
+  right_in_window_ += other.right_in_window_;
   right_outside_window_ += other.right_outside_window_;
   for (size_t i = 0; i < by_answer_.size(); ++i) by_answer_[i] += other.by_answer_[i];
   for (const auto& [kind, error] : other.errors_) {

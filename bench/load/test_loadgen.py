@@ -5,10 +5,10 @@ FASTSERVE_BENCH_BIN=build/release/bench python -m pytest bench/load
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +19,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from harness import PREDICT_PATH, Exchange, Load, LoadResult, Server, program, run_load
+from bench.harness import PREDICT_PATH, Exchange, Load, LoadResult, Server, program, run_load
 
 Answer = Callable[[bytes, grpc.ServicerContext], bytes]
 
@@ -56,6 +55,7 @@ def drive(tmp_path: Path) -> Iterator[Callable[..., LoadResult]]:
         answer: Answer,
         *expected: bytes,
         compare_bytes: bool = False,
+        infer: bool = False,
         tolerance: float = 0.0,
         load: Load | None = None,
         seconds: float = 0.3,
@@ -80,6 +80,7 @@ def drive(tmp_path: Path) -> Iterator[Callable[..., LoadResult]]:
             body=body,
             expected=tuple(paths),
             compare_bytes=compare_bytes,
+            infer=infer,
             tolerance=tolerance,
         )
         return run_load(
@@ -166,6 +167,43 @@ def test_tolerance_allows_what_it_says_and_no_more(drive: Drive) -> None:
     assert only_errors(drive(lambda _r, _c: nan, expected, tolerance=1e-4)) == {"value"}
 
 
+def infer_response(*outputs: tuple[str, list[float]], datatype: bytes = b"FP32") -> bytes:
+    """A ModelInferResponse with float vectors."""
+    message = field(1, b"model") + field(2, b"1")
+    for name, values in outputs:
+        shape = field(3, bytes([len(values)]))
+        message += field(5, field(1, name.encode()) + field(2, datatype) + shape)
+    for _, values in outputs:
+        message += field(6, struct.pack(f"<{len(values)}f", *values))
+    return message
+
+
+def test_right_value_counts_in_either_order_of_outputs_of_the_infer_protocol(drive: Drive) -> None:
+    expected = infer_response(("a", [2.5]), ("b", [3.0, 4.0]))
+    other_order = infer_response(("b", [3.0, 4.0]), ("a", [2.5]))
+    result = drive(lambda _request, _context: other_order, expected, infer=True)
+    assert result.ok > 0
+    assert result.error_count == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        infer_response(("y", [2.6])),
+        infer_response(("y", [2.5, 3.0])),
+        infer_response(("z", [2.5])),
+        infer_response(("y", [2.5]), datatype=b"INT32"),
+        infer_response(("y", [2.5]))[:-1],
+        infer_response(("y", [2.5])) + field(6, b"more"),
+        field(1, b"model"),
+    ],
+    ids=["value", "shape", "name", "datatype", "cut", "more", "empty"],
+)
+def test_wrong_value_of_the_infer_protocol_is_an_error(drive: Drive, answer: bytes) -> None:
+    result = drive(lambda _request, _context: answer, infer_response(("y", [2.5])), infer=True)
+    assert only_errors(result) == {"value"}
+
+
 def test_nonzero_grpc_status_is_an_error_by_its_number(drive: Drive) -> None:
     def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
@@ -222,7 +260,7 @@ def test_lost_connection_fails_every_call_on_it(tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"x" * 100)
     command = [str(program("echo_server")), "--port_file", str(tmp_path / "port")]
-    server = Server("echo", command, tmp_path / "port", tmp_path / "log")
+    server = Server("echo", command, tmp_path / "log", tmp_path / "port")
     exchange = Exchange(path="/x", body=body, expected=(body,), compare_bytes=True)
     with server, futures.ThreadPoolExecutor(1) as pool:
         load = Load(connections=2, streams=5)
@@ -239,9 +277,9 @@ def test_large_messages_pass_both_ways_unchanged(tmp_path: Path) -> None:
     command = [str(program("echo_server")), "--port_file", str(tmp_path / "port")]
     command += ["--threads", "2"]
     exchange = Exchange(path="/x", body=body, expected=(body,), compare_bytes=True)
-    with Server("echo", command, tmp_path / "port", tmp_path / "log") as server:
+    with Server("echo", command, tmp_path / "log", tmp_path / "port") as server:
         load = Load(connections=2, streams=3)
-        result = run_load(exchange, load, port=server.port, seconds=1.0, pid=server.pid)
+        result = run_load(exchange, load, port=server.port, seconds=1.0, pids=server.pids)
     assert result.ok > 0
     assert result.error_count == 0
     assert result.server_cpu_us_per_ok > 0
@@ -258,6 +296,54 @@ def test_latencies_are_those_of_the_server(drive: Drive) -> None:
     assert 50_000 <= result.latency_us["mean"] < 100_000
     assert result.latency_us["p50"] <= result.latency_us["p99"] <= result.latency_us["max"]
     assert 10 <= result.ok_per_s <= 20
+
+
+def test_latency_of_an_open_loop_counts_from_when_a_request_was_due(drive: Drive) -> None:
+    def slow(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        time.sleep(0.05)
+        return b"done"
+
+    # One call at a time, and twice as many due as it can carry: the wait grows to half the window.
+    load = Load(connections=1, rate=40, arrival="constant")
+    result = drive(slow, b"done", compare_bytes=True, load=load, seconds=1.0)
+    assert result.open_loop is not None
+    assert result.open_loop.unsent == 0
+    assert result.open_loop.late > 30
+    assert 400_000 <= result.open_loop.lag_p99_us < result.latency_us["p99"]
+    assert sum(count for _, count in result.buckets) == 40
+    assert result.ok_per_s <= 20  # of those, what was answered within the window
+
+
+@pytest.mark.parametrize("arrival", ["poisson", "constant"])
+def test_open_loop_offers_its_rate_by_a_schedule_of_its_own(tmp_path: Path, arrival: str) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * 100)
+    command = [str(program("echo_server")), "--port_file", str(tmp_path / "port")]
+    exchange = Exchange(path="/x", body=body, expected=(body,), compare_bytes=True)
+    load = Load(connections=2, streams=500, rate=2000, arrival=arrival)
+    with Server("echo", command, tmp_path / "log", tmp_path / "port") as server:
+        runs = [
+            run_load(exchange, load, port=server.port, seconds=0.5, warm_up=0.1) for _ in range(2)
+        ]
+    counted = [sum(count for _, count in run.buckets) for run in runs]
+    assert counted[0] == counted[1]
+    spread = 1 if arrival == "constant" else 5 * 1000**0.5
+    assert counted[0] == pytest.approx(1000, abs=spread)
+    assert all(run.error_count == 0 for run in runs)
+
+
+def test_requests_that_found_no_call_until_the_end_are_told_as_unsent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [str(program("loadgen")), "--port", str(listener.getsockname()[1])]
+        command += ["--path", "/x", "--body", __file__, "--expect_bytes", __file__]
+        command += ["--warm_up", "0", "--duration", "0.2", "--drain", "0.1", "--streams", "3"]
+        command += ["--rate", "1000", "--arrival", "constant"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["errors"]["timeout"]["count"] == 3
+    assert report["offered"] == pytest.approx(200, abs=1)
+    assert report["unsent"] == report["offered"] - 3
 
 
 class RestHandler(BaseHTTPRequestHandler):

@@ -1,17 +1,22 @@
 // The model's ceiling: TF_SessionRun in a loop on one thread, with the caller-runs option, on one
-// fixed input. What a server adds to this is the server's cost.
+// fixed input. What a server adds to this is the server's cost. With --callers, that many threads
+// do the same at once.
 //
 //   session_loop --tensorflow DIR --model VERSION_DIR --request request.pb --expect response.pb
-//                [--signature serving_default] [--tolerance 0] [--warm_up 1] [--duration 3]
+//                [--signature serving_default] [--tolerance 0] [--batch 1] [--callers 1]
+//                [--warm_up 1] [--duration 3]
 //
 // --tensorflow is the installed `tensorflow` package's folder; --request is a PredictRequest whose
-// inputs are fed. The first and the last answer must agree with --expect, or there is no figure.
-// One JSON object on stdout; the CPU time is the whole process's, TensorFlow's threads included.
+// inputs are fed, their rows --batch times over. The first and the last answer must agree with
+// --expect, its rows as often, or there is no figure. One JSON object on stdout, in which a request
+// is one --request, so --batch of them are a run; the CPU time is the whole process's, TensorFlow's
+// threads included.
 
 #include <cstdio>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "codec/predict_wire.h"
@@ -36,10 +41,29 @@ void OrDie(const Status& status) {
   if (!status.ok()) Die(status.ToString());
 }
 
+std::string Repeated(std::string_view bytes, size_t times) {
+  std::string repeated;
+  repeated.reserve(bytes.size() * times);
+  for (size_t i = 0; i < times; ++i) repeated += bytes;
+  return repeated;
+}
+
+// `tensor` with its rows `times` times over, on its own memory. Dies for one that has no rows.
+HostTensor RepeatRows(const HostTensor& tensor, size_t times) {
+  if (times == 1) return tensor;
+  if (tensor.dims.empty() || !tensor.strings.empty()) Die("--batch needs rows of numbers");
+  HostTensor repeated = tensor;
+  repeated.dims[0] *= static_cast<int64_t>(times);
+  repeated.owner = ByteBuffer::Copy(Repeated(tensor.data, times));
+  repeated.data = repeated.owner.view();
+  return repeated;
+}
+
 // One signature of a loaded model with its input tensors made: all but the run itself.
 class PreparedRun {
  public:
-  PreparedRun(const Session& session, const std::string& signature_name, ByteView request)
+  PreparedRun(const Session& session, const std::string& signature_name, ByteView request,
+              size_t batch)
       : session_(session), signature_(FindSignature(signature_name)) {
     const ByteBuffer owner = ByteBuffer::Copy(request);
     const auto parsed = OrDie(ParsePredictRequest(owner.view()));
@@ -47,8 +71,8 @@ class PreparedRun {
       const TensorInfo* info = signature_.FindInput(alias);
       if (!info) Die("the signature has no input " + std::string(alias));
       feeds_.push_back(OrDie(session_.Resolve(info->tensor_name)));
-      inputs_.push_back(
-          OrDie(RuntimeTensor::FromHost(session_.api(), OrDie(DecodeTensorProto(proto, owner)))));
+      const HostTensor row = OrDie(DecodeTensorProto(proto, owner));
+      inputs_.push_back(OrDie(RuntimeTensor::FromHost(session_.api(), RepeatRows(row, batch))));
       values_.push_back(inputs_.back().get());
     }
     for (const TensorInfo& info : signature_.outputs) {
@@ -85,13 +109,17 @@ class PreparedRun {
 };
 
 // The expected outputs; what a server adds about the model is not the session's to answer.
-ExpectedAnswers ExpectedOutputs(const std::string& response, double tolerance) {
+ExpectedAnswers ExpectedOutputs(const std::string& response, size_t batch, double tolerance) {
   std::optional<PredictAnswer> expected = PredictAnswer::Parse(response);
   if (!expected) Die("--expect is no PredictResponse");
   expected->model_name.clear();
   expected->signature_name.clear();
   expected->version.reset();
-  return ExpectedAnswers::Predict({*std::move(expected)}, tolerance);
+  for (PredictAnswer::Output& output : expected->outputs) {
+    if (!output.dims.empty()) output.dims[0] *= static_cast<int64_t>(batch);
+    output.elements = Repeated(output.elements, batch);
+  }
+  return ExpectedAnswers::Outputs({*std::move(expected)}, tolerance);
 }
 
 uint64_t ProcessCpuNs() {
@@ -106,28 +134,41 @@ struct LoopFigures {
   double cpu_us;  // of the whole loop
 };
 
-LoopFigures Loop(const PreparedRun& run, double seconds) {
+void RunUntil(const PreparedRun& run, uint64_t end_ns, LatencyHistogram& wall) {
+  uint64_t now = NowNs();
+  while (now < end_ns) {
+    run.Run();
+    const uint64_t after = NowNs();
+    wall.Add(after - now);
+    now = after;
+  }
+}
+
+LoopFigures Loop(const PreparedRun& run, size_t callers, double seconds) {
   LoopFigures figures{};
+  std::vector<LatencyHistogram> walls(callers);
   const uint64_t cpu_before = ProcessCpuNs();
   const uint64_t begin = NowNs();
   const uint64_t end = begin + static_cast<uint64_t>(seconds * 1e9);
-  uint64_t now = begin;
-  while (now < end) {
-    run.Run();
-    const uint64_t after = NowNs();
-    figures.wall.Add(after - now);
-    now = after;
+  std::vector<std::jthread> others;
+  for (size_t i = 1; i < callers; ++i) {
+    others.emplace_back([&, i] { RunUntil(run, end, walls[i]); });
   }
-  figures.seconds = static_cast<double>(now - begin) * 1e-9;
+  RunUntil(run, end, walls[0]);
+  others.clear();  // joins
+  figures.seconds = static_cast<double>(NowNs() - begin) * 1e-9;
   figures.cpu_us = static_cast<double>(ProcessCpuNs() - cpu_before) / 1000;
+  for (const LatencyHistogram& wall : walls) figures.wall.Merge(wall);
   return figures;
 }
 
-void Print(const LoopFigures& figures) {
+void Print(const LoopFigures& figures, size_t batch) {
   const auto runs = static_cast<double>(figures.wall.count());
+  const auto requests = runs * static_cast<double>(batch);
   const auto us = [&](double q) { return static_cast<double>(figures.wall.Quantile(q)) / 1000; };
-  std::printf("{\n  \"runs\": %lu,\n  \"runs_per_s\": %.1f,\n  \"cpu_us_per_run\": %.3f,\n",
-              figures.wall.count(), runs / figures.seconds, figures.cpu_us / runs);
+  std::printf("{\n  \"runs\": %.0f,\n  \"requests\": %.0f,\n", runs, requests);
+  std::printf("  \"requests_per_s\": %.1f,\n  \"cpu_us_per_request\": %.3f,\n",
+              requests / figures.seconds, figures.cpu_us / requests);
   std::printf("  \"wall_us\": {\"mean\": %.2f, \"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, ",
               figures.wall.Mean() / 1000, us(0.5), us(0.9), us(0.99));
   std::printf("\"p99.9\": %.2f, \"max\": %.2f}\n}\n", us(0.999),
@@ -136,21 +177,24 @@ void Print(const LoopFigures& figures) {
 
 int Main(int argc, char** argv) {
   const Flags flags(argc, argv,
-                    {"tensorflow", "model", "signature", "request", "expect", "tolerance",
-                     "warm_up", "duration"});
+                    {"tensorflow", "model", "signature", "request", "expect", "tolerance", "batch",
+                     "callers", "warm_up", "duration"});
+  const auto batch = static_cast<size_t>(flags.Integer("batch", 1));
+  const auto callers = static_cast<size_t>(flags.Integer("callers", 1));
+  if (batch < 1 || callers < 1) Die("--batch and --callers must be at least 1");
   const TfApi* api = OrDie(TfApi::Load(flags.Required("tensorflow")));
   const std::unique_ptr<Session> session = OrDie(Session::LoadSavedModel(
       *api, {.directory = flags.Required("model"), .tags = {"serve"}, .config_proto = ""}));
   const PreparedRun run(*session, flags.Text("signature", "serving_default"),
-                        ReadFile(flags.Required("request")));
+                        ReadFile(flags.Required("request")), batch);
   const ExpectedAnswers expected =
-      ExpectedOutputs(ReadFile(flags.Required("expect")), flags.Number("tolerance", 0));
+      ExpectedOutputs(ReadFile(flags.Required("expect")), batch, flags.Number("tolerance", 0));
 
   if (!expected.Match(run.Response(run.Run()))) Die("the first answer is wrong");
-  Loop(run, flags.Number("warm_up", 1));
-  const LoopFigures figures = Loop(run, flags.Number("duration", 3));
+  Loop(run, callers, flags.Number("warm_up", 1));
+  const LoopFigures figures = Loop(run, callers, flags.Number("duration", 3));
   if (!expected.Match(run.Response(run.Run()))) Die("the last answer is wrong");
-  Print(figures);
+  Print(figures, batch);
   return 0;
 }
 

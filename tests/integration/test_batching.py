@@ -233,25 +233,19 @@ def test_no_rows_are_answered_with_no_rows(start: Start) -> None:
 def test_a_full_queue_is_unavailable(start: Start) -> None:
     server = start(max_batch_size=2, batch_timeout_micros=FOR_EVER, max_enqueued_batches=1)
     with callers(server) as calls:
-        waiting = calls.send([[1]])
-        refusals: list[tuple[grpc.StatusCode, str]] = []
-
-        def is_refused() -> bool:
-            try:  # taken for as long as the other request has not come yet
-                calls.client.predict("rows", {"x": np.ones((2, 1), np.float32)})
-            except grpc.RpcError as error:
-                refusals.append((error.code(), error.details()))
-            return bool(refusals)
-
-        wait_until(is_refused, SECONDS, "the queue is full")
-        assert refusals[0] == (
+        waiting = calls.client.prediction.Predict.future(
+            predict_request("rows", {"x": np.ones((1, 1), np.float32)}), timeout=SECONDS
+        )
+        calls.client.status("rows")  # on the same connection, so the other has come before
+        two_rows = {"x": np.ones((2, 1), np.float32)}
+        assert failure(lambda: calls.client.predict("rows", two_rows)) == (
             grpc.StatusCode.UNAVAILABLE,
             "The batch scheduling queue to which this task was submitted is full; "
             "currently 1 batches enqueued and max_enqueued_batches is 1",
         )
         # What fills the batch that waits is taken.
         check(calls.send([[2]]), [[2]], size=2)
-        check(waiting, [[1]], size=2)
+        assert tf.make_ndarray(waiting.result().outputs["size"]).tolist() == [2]
 
 
 def test_a_request_whose_time_is_over_is_not_run(start: Start) -> None:

@@ -1,6 +1,6 @@
 """The REST predict as an ASGI app on uvicorn (httptools, uvloop): the alternative to our gateway.
 
-    python bench/load/uvicorn_gateway.py --model NAME --base_path DIR --port_file FILE
+    python bench/load/uvicorn_server.py --model NAME --base_path DIR --port_file FILE
 
 It calls the same native function as fastserve's own gateway, so only the HTTP side differs. Needs
 the package uvicorn.
