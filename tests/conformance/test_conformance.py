@@ -1,6 +1,7 @@
 """Other people's tests of a gRPC server: h2spec for HTTP/2, and gRPC's stock interop client."""
 
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance.interop_service import SERVICE, TestServicer
-from fastserve import _native
-from fastserve.rpc import RpcServer
-from fastserve.services.mount import generic_handler
 from support.cache import digest, kept
 from support.certificates import Authority
+from support.server import environment
 
-SOURCES = Path(__file__).parent / "tools"
+HERE = Path(__file__).parent
+SOURCES = HERE / "tools"
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
 INTEROP_CLIENT = "google.golang.org/grpc/interop/client"
 SECONDS = 60
@@ -69,32 +68,20 @@ def tools() -> Path:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Listening]:
-    options = _native.ServerOptions()
-    options.grpc_addresses = ["127.0.0.1:0"]
-    options.io_threads = 2
-    options.max_frame_bytes = H2SPEC_FRAME_BYTES
-    native = _native.Server(options)
-    rpc_server = RpcServer(native)
-    rpc_server.add_generic_rpc_handlers([generic_handler(SERVICE, TestServicer())])
+    command = [sys.executable, HERE / "interop_server.py", str(H2SPEC_FRAME_BYTES)]
     root = None
     if request.param == "tls":
         scratch = tmp_path_factory.mktemp("tls")
-        authority = Authority(scratch)
-        identity = authority.issue("server")
-        native.set_tls(
-            server_key=identity.key,
-            server_cert=identity.cert,
-            client_roots="",
-            verify_clients=False,
-        )
+        Authority(scratch).issue("server")
+        command += [scratch / "server.key", scratch / "server.crt"]
         root = scratch / "root.crt"
-    rpc_server.start()
-    try:
-        (port,) = native.start()
-        yield Listening(port, root)
-    finally:
-        native.shutdown(0)
-        rpc_server.stop()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Listening(int(process.stdout.readline()), root)
+        process.stdin.close()
+        assert process.wait(timeout=SECONDS) == 0
 
 
 def test_every_case_of_h2spec_passes(tools: Path, server: Listening, tmp_path: Path) -> None:

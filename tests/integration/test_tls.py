@@ -4,6 +4,8 @@ import http.client
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -13,7 +15,7 @@ import pytest
 from support.certificates import Authority, Identity, ssl_config
 from support.grpc_client import Client, failure, predict_request
 from support.layout import write_whole
-from support.server import ServerProcess, StartServer, run_to_end
+from support.server import ServerProcess, StartServer, environment, run_to_end
 from support.waiting import wait_until
 
 PREDICT_PATH = "/v1/models/identity:predict"
@@ -212,6 +214,32 @@ def test_new_certificates_are_for_new_connections_and_open_ones_stay(
         assert all(served_certificate(*port) == wanted for port in ports)
     rest.close()
     server.stop()
+
+
+WITH_TENSORFLOW = """
+import tensorflow
+from fastserve import _native
+key, certificate = ({key!r}, {certificate!r})
+server = _native.Server(_native.ServerOptions())
+try:
+    server.set_tls(server_key=key, server_cert=certificate, client_roots="", verify_clients=False)
+except _native.NativeError as error:
+    print(error)
+"""
+
+
+def test_process_with_tensorflows_python_package_is_refused_tls(authority: Authority) -> None:
+    """It exports BoringSSL's functions under the names of OpenSSL's."""
+    server = authority.issue("server")
+    code = WITH_TENSORFLOW.format(key=server.key, certificate=server.cert)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(TF_CPP_MIN_LOG_LEVEL="3"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "has put its own functions in the place of OpenSSL's" in done.stdout
 
 
 BAD_FILES = {

@@ -22,6 +22,10 @@ constexpr unsigned char kHttp2[] = {2, 'h', '2'};  // as ALPN lists names
 // What HTTP/2 may use with TLS 1.2 (RFC 9113, appendix A, names the rest).
 constexpr char kTls12Ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
+// False when the dynamic linker has resolved OpenSSL's names to BoringSSL's, which TensorFlow's
+// Python package exports to the whole process. Both look alike, but their structures differ.
+bool IsOpenSsl() { return OpenSSL_version_num() >> 28 == OPENSSL_VERSION_MAJOR; }
+
 // OpenSSL's own words for the last error of this thread.
 std::string Reason() {
   const unsigned long error = ERR_peek_last_error();
@@ -122,6 +126,11 @@ bool SetUp(SSL_CTX* context) {
 void TlsContext::Free::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsOptions& options) {
+  if (!IsOpenSsl()) {
+    return Status::FailedPrecondition(
+        "another library in this process, such as TensorFlow's Python package, has put its own "
+        "functions in the place of OpenSSL's: TLS needs a process without it");
+  }
   std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_server_method()));
   if (context == nullptr || !SetUp(context.get())) {
     return Status::Internal("OpenSSL cannot make a TLS server: " + Reason());

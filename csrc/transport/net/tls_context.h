@@ -24,7 +24,8 @@ struct TlsOptions {
 // Threads: any; immutable.
 class TlsContext {
  public:
-  // kInvalidArgument names the option that is wrong, by its field in upstream's SSLConfig.
+  // kInvalidArgument names the option that is wrong, by its field in upstream's SSLConfig;
+  // kFailedPrecondition in a process where another library has taken OpenSSL's place.
   static Result<std::shared_ptr<const TlsContext>> Create(const TlsOptions& options);
 
   // OpenSSL's side of it. A connection made from it keeps what it needs.
