@@ -46,7 +46,7 @@ _MAX_UNPACKED_BYTES = 100 * 2**20
 _INLINE_PACKED_BYTES = 16 * 2**10
 """Unpacking a longer body would hold up the event loop for longer than a thread hop costs."""
 
-_READ_BYTES = 64 * 2**10
+_READ_BYTES = 32 * 2**10
 """At most, at once from a socket."""
 
 _UNPACKED_AT_ONCE = 64 * 2**10
