@@ -1,11 +1,11 @@
-"""`python -m bench [run] ...`, `python -m bench soak|lifecycle|render ...`; each has --help."""
+"""`python -m bench [run] ...`, `python -m bench COMMAND ...`; each has --help."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = ("run", "soak", "lifecycle", "render")
+COMMANDS = ("run", "soak", "lifecycle", "rest_memory", "render")
 
 
 def main() -> int:

@@ -36,8 +36,9 @@ class JsonInput {
   char Peek() const { return at_ == end_ ? '\0' : *at_; }
   char Take() { return at_ == end_ ? '\0' : *at_++; }
   size_t Tell() const { return static_cast<size_t>(at_ - begin_); }
-  // The text from here on.
+  // The text from here on; set: what is to be read next, a part of it.
   ByteView rest() const { return {at_, static_cast<size_t>(end_ - at_)}; }
+  void set_rest(ByteView rest) { at_ = rest.data(); }
 
   char* PutBegin() {
     string_begin_ = put_;

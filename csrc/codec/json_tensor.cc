@@ -10,6 +10,7 @@
 #include "codec/base64.h"
 #include "codec/json_debug.h"
 #include "codec/json_number.h"
+#include "codec/json_plain_number.h"
 
 namespace fastserve {
 namespace {
@@ -40,9 +41,49 @@ bool Convert(const Value& value, T* element) {
   return true;
 }
 
+// Calls `visit` with a zero of the C++ type of a dtype that JSON's numbers and booleans become.
+// False for other dtypes.
+template <class Visit>
+bool VisitType(DataType dtype, Visit visit) {
+  switch (dtype) {
+    case DataType::kFloat:
+      visit(float{});
+      return true;
+    case DataType::kDouble:
+      visit(double{});
+      return true;
+    case DataType::kInt32:
+      visit(int32_t{});
+      return true;
+    case DataType::kInt16:
+      visit(int16_t{});
+      return true;
+    case DataType::kInt8:
+      visit(int8_t{});
+      return true;
+    case DataType::kUint8:
+      visit(uint8_t{});
+      return true;
+    case DataType::kInt64:
+      visit(int64_t{});
+      return true;
+    case DataType::kUint32:
+      visit(uint32_t{});
+      return true;
+    case DataType::kUint64:
+      visit(uint64_t{});
+      return true;
+    case DataType::kBool:
+      visit(bool{});
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
-inline bool JsonTensor::BeginElement() {
+bool JsonTensor::BeginElement() {
   if (ignored_lists_ > 0) return false;
   if (!sizes_.empty()) ++sizes_.back();
   return !failed_;
@@ -93,7 +134,7 @@ void JsonTensor::CheckListSize(size_t level, int64_t size) {
 }
 
 template <class Shown>
-inline bool JsonTensor::BeginLeaf(const Shown& shown) {
+bool JsonTensor::BeginLeaf(const Shown& shown) {
   if (!BeginElement()) return false;
   const size_t level = sizes_.size();
   if (rank_ == kUnknown) rank_ = level;
@@ -130,43 +171,53 @@ bool JsonTensor::Object(ByteView object) {
 }
 
 void JsonTensor::Append(const Value& value) {
-  switch (dtype_) {
-    case DataType::kFloat:
-      return AppendNumber<float>(value);
-    case DataType::kDouble:
-      return AppendNumber<double>(value);
-    case DataType::kInt32:
-      return AppendNumber<int32_t>(value);
-    case DataType::kInt16:
-      return AppendNumber<int16_t>(value);
-    case DataType::kInt8:
-      return AppendNumber<int8_t>(value);
-    case DataType::kUint8:
-      return AppendNumber<uint8_t>(value);
-    case DataType::kInt64:
-      return AppendNumber<int64_t>(value);
-    case DataType::kUint32:
-      return AppendNumber<uint32_t>(value);
-    case DataType::kUint64:
-      return AppendNumber<uint64_t>(value);
-    case DataType::kBool:
-      return AppendNumber<bool>(value);
-    case DataType::kString:
-      if (!value.IsString()) return Fail(WrongType(value));
-      return AppendString({value.GetString(), value.GetStringLength()});
-    default:
-      Fail(Status::Unimplemented("Conversion of JSON Value: " + JsonDebugText(value) +
-                                 " to type: " + DataTypeName(dtype_)));
+  if (VisitType(dtype_, [&]<class T>(T) { AppendNumber<T>(value); })) return;
+  if (dtype_ != DataType::kString) {
+    return Fail(Status::Unimplemented("Conversion of JSON Value: " + JsonDebugText(value) +
+                                      " to type: " + DataTypeName(dtype_)));
   }
+  if (!value.IsString()) return Fail(WrongType(value));
+  AppendString({value.GetString(), value.GetStringLength()});
 }
 
 template <class T>
 inline void JsonTensor::AppendNumber(const Value& value) {
   T element;
   if (!Convert(value, &element)) return Fail(WrongType(value));
+  Store(element);
+}
+
+template <class T>
+inline void JsonTensor::Store(T element) {
   if (size_ == capacity_ && !Grow(sizeof(T))) return;
   std::memcpy(elements_ + size_ * sizeof(T), &element, sizeof(T));
   ++size_;
+}
+
+ByteView JsonTensor::TakeNumbers(ByteView text) {
+  if (failed_ || sizes_.empty() || sizes_.size() != rank_) return text;
+  VisitType(dtype_, [&]<class T>(T) { text = TakeNumbersOf<T>(text); });
+  return text;
+}
+
+template <class T>
+ByteView JsonTensor::TakeNumbersOf(ByteView text) {
+  const char* taken = text.data();
+  const char* const end = taken + text.size();
+  while (!failed_) {
+    const char* at = SkipJsonSpace(taken, end);
+    if (at == end || *at != ',') break;
+    Value number;
+    at = ReadPlainNumber(SkipJsonSpace(at + 1, end), end, &number);
+    if (at == nullptr) break;
+    const char* const next = SkipJsonSpace(at, end);
+    T element;
+    if (next == end || (*next != ',' && *next != ']') || !Convert(number, &element)) break;
+    ++sizes_.back();
+    Store(element);
+    taken = at;
+  }
+  return {taken, static_cast<size_t>(end - taken)};
 }
 
 void JsonTensor::AppendString(std::string_view bytes) {

@@ -37,6 +37,9 @@ class JsonTensor {
   bool Base64(ByteView object, char* text, size_t size);
   // Any other object, as a whole.
   bool Object(ByteView object);
+  // Takes the numbers that follow in the list that is open, ", 1, 2.5", as far as they are plain
+  // and of the dtype, without an event for each. Returns the text behind them.
+  ByteView TakeNumbers(ByteView text);
 
   bool takes_base64() const { return dtype_ == DataType::kString; }
   // The outcome of the value that has ended: kInvalidArgument, kUnimplemented for a dtype without
@@ -69,6 +72,10 @@ class JsonTensor {
   void Append(const Value& value);
   template <class T>
   void AppendNumber(const Value& value);
+  template <class T>
+  void Store(T element);
+  template <class T>
+  ByteView TakeNumbersOf(ByteView text);
   void AppendString(std::string_view bytes);
   bool Grow(size_t element_size);
   Status WrongType(const Value& value) const;

@@ -36,7 +36,12 @@ Status PredictJsonReader::Read() {
 bool PredictJsonReader::Scalar(const Value& value) {
   if (IsIgnored()) return true;
   if (tensor_ == nullptr && Begin(Kind::kScalar) != Use::kTensor) return true;
-  if (tensor_->Scalar(value)) EndTensor();
+  if (tensor_->Scalar(value)) {
+    EndTensor();
+  } else if (value.IsNumber()) {
+    // RapidJSON goes on behind them: it is between an element and a comma, or the list's end.
+    input_.set_rest(tensor_->TakeNumbers(input_.rest()));
+  }
   return true;
 }
 

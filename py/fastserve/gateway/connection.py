@@ -48,6 +48,8 @@ class Handler(Protocol):
     """What a connection asks of the gateway."""
 
     max_body_bytes: int
+    read_buffer: memoryview
+    """For bytes that come in, until they are parsed; all connections share it."""
     draining: bool
     cors: bool
     """Whether pages of any origin may read the replies."""
@@ -67,7 +69,7 @@ class Handler(Protocol):
         """Called when the connection is gone."""
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """Parses requests and writes their answers in order. Event loop's thread only.
 
     One request at a time is handed to the handler. What cannot be understood is a refusal: it takes
@@ -131,7 +133,7 @@ class HttpConnection(asyncio.Protocol):
             self._unsent, self._unsent_since = unsent, now
         return now - self._unsent_since > limit_s
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes over the socket."""
@@ -146,12 +148,17 @@ class HttpConnection(asyncio.Protocol):
             self._linger_end.cancel()
         self._handler.closed(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where the next bytes go."""
+        return self._handler.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feeds the parser; a request that is complete is answered."""
         self.last_active = self._loop.time()
         if self._deaf:
-            self._ignore(len(data))
+            self._ignore(nbytes)
             return
+        data = self._handler.read_buffer[:nbytes]
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError:

@@ -46,6 +46,9 @@ _MAX_UNPACKED_BYTES = 100 * 2**20
 _INLINE_PACKED_BYTES = 16 * 2**10
 """Unpacking a longer body would hold up the event loop for longer than a thread hop costs."""
 
+_READ_BYTES = 32 * 2**10
+"""At most, at once from a socket."""
+
 _UNPACKED_AT_ONCE = 64 * 2**10
 
 _MIN_GZIP_BYTES = 1024
@@ -113,6 +116,7 @@ class Gateway:
     ) -> None:
         """`pages` are by path, and hide no path of the API."""
         self.max_body_bytes = config.max_body_bytes
+        self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self.draining = False
         self.cors = config.cors
         self._config = config
