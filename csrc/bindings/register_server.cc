@@ -32,10 +32,10 @@ py::object NextCall(Server& self) {
   return py::make_tuple(std::move(event->call), event->started);
 }
 
-RestMethod MethodByName(std::string_view name) {
-  if (name == "predict") return RestMethod::kPredict;
-  if (name == "classify") return RestMethod::kClassify;
-  if (name == "regress") return RestMethod::kRegress;
+ApiMethod MethodByName(std::string_view name) {
+  if (name == "predict") return ApiMethod::kPredict;
+  if (name == "classify") return ApiMethod::kClassify;
+  if (name == "regress") return ApiMethod::kRegress;
   throw py::value_error("the method is \"" + std::string(name) +
                         "\"; it must be \"predict\", \"classify\" or \"regress\"");
 }

@@ -100,7 +100,7 @@ class Batcher::Request final : public BatchTask {
 
   const HostTensor& input(size_t index) const { return inputs_[index]; }
 
-  void RecordCost(std::chrono::nanoseconds elapsed) const { task_->RecordCost(elapsed); }
+  const RunSubject& subject() const { return task_->subject(); }
 
   void SetPieces(size_t count) override {
     pieces_.resize(count);
@@ -122,7 +122,7 @@ class Batcher::Request final : public BatchTask {
   }
 
   void Finish(Result<RunOutputs> outcome) {
-    if (outcome.ok()) task_->RecordRun(BatchClock::now() - since_);
+    if (outcome.ok()) task_->subject().RecordRun(BatchClock::now() - since_);
     task_->Finish(std::move(outcome));
   }
 
@@ -242,7 +242,8 @@ Result<RunOutputs> Batcher::RunBatch(const Queue& queue, const Batch& batch, int
   if (!ran.ok()) return ran;
   FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, padded));
   if (batch.pieces.size() == 1) {
-    static_cast<const Request&>(*batch.pieces[0].task).RecordCost(BatchClock::now() - start);
+    const auto& alone = static_cast<const Request&>(*batch.pieces[0].task);
+    alone.subject().RecordCost(BatchClock::now() - start);
   }
   return ran;
 }

@@ -17,9 +17,6 @@ class ProtobufTask final : public RestTask {
   ProtobufTask(Context context, PredictJob job)
       : RestTask(std::move(context)), job_(std::move(job)) {}
 
-  bool IsCheap() const override { return job_.IsCheap(); }
-  bool IsTrivial() const override { return job_.IsTrivial(); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
 
  private:
@@ -35,50 +32,35 @@ class ProtobufTask final : public RestTask {
 
 class NpyTask final : public RestTask {
  public:
-  // `bound`: a signature with one input, of the context's servable.
-  NpyTask(Context context, HostTensor input, const BoundSignature& bound, bool wants_json)
-      : RestTask(std::move(context)),
-        input_(std::move(input)),
-        bound_(bound),
-        wants_json_(wants_json) {}
+  // `input`: the only one of the context's signature.
+  NpyTask(Context context, HostTensor input, bool wants_json)
+      : RestTask(std::move(context)), input_(std::move(input)), wants_json_(wants_json) {}
 
-  bool IsCheap() const override { return bound_.cost.IsCheap(bytes()); }
-  bool IsTrivial() const override { return bound_.cost.IsTrivial(bytes()); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override {
-    bound_.cost.Record(elapsed, bytes());
-  }
   Result<RunRequest> Prepare() override {
     const std::pair<std::string_view, const HostTensor*> input = Input();
-    Result<PredictRun> run = PrepareTensors(bound_, {&input, 1});
+    Result<PredictRun> run = PrepareTensors(bound(), {&input, 1});
     if (!run.ok()) return run.status();
     return std::move(run->request);
   }
 
  private:
   std::pair<std::string_view, const HostTensor*> Input() const {
-    return {bound_.signature.inputs[0].alias, &input_};
+    return {bound().signature.inputs[0].alias, &input_};
   }
 
   Result<Payload> Write(const RunOutputs& ran) const override {
     if (!wants_json_ && ran.tensors.size() == 1 && HasNpyForm(ran.tensors[0].dtype)) {
       return Payload{WriteNpy(ran.tensors[0]), RestFormat::kNpy};
     }
-    std::vector<std::pair<std::string_view, HostTensor>> outputs;
-    for (size_t i = 0; i < ran.tensors.size(); ++i) {
-      outputs.emplace_back(bound_.signature.outputs[i].alias, ran.tensors[i]);
-    }
-    Result<std::string> body = WritePredictJson(JsonFormat::kColumn, outputs);
-    if (!body.ok()) return body.status();
-    return Payload{std::move(*body), RestFormat::kJson};
+    return WriteJson(JsonFormat::kColumn, ran);
   }
 
   std::string Hint() const override {
     const std::pair<std::string_view, const HostTensor*> input = Input();
-    return DescribeMisfits(bound_.signature, {&input, 1});
+    return DescribeMisfits(bound().signature, {&input, 1});
   }
 
   const HostTensor input_;
-  const BoundSignature& bound_;
   const bool wants_json_;
 };
 
@@ -91,7 +73,6 @@ Status NotOneInput(const Signature& signature) {
 
 Result<std::shared_ptr<RestTask>> MakeProtobufTask(const RestServices& services,
                                                    const RestRequest& request, ByteBuffer body) {
-  const size_t size = body.size();
   Result<PredictJob> job = PredictJob::Parse(std::move(body), services.encoding);
   if (!job.ok()) {
     return Status::InvalidArgument(
@@ -100,8 +81,7 @@ Result<std::shared_ptr<RestTask>> MakeProtobufTask(const RestServices& services,
   Result<ServablePtr> servable = Route(services.router, request);
   if (!servable.ok()) return servable.status();
   FASTSERVE_RETURN_IF_ERROR(job->Bind(**servable, services.options));
-  RestTask::Context context{services.completions, request, std::move(*servable), job->metrics(),
-                            size};
+  RestTask::Context context{services.completions, request, std::move(*servable), job->subject()};
   return std::shared_ptr<RestTask>(
       std::make_shared<ProtobufTask>(std::move(context), std::move(*job)));
 }
@@ -113,16 +93,13 @@ Result<std::shared_ptr<RestTask>> MakeNpyTask(const RestServices& services,
   Result<ServablePtr> servable = Route(services.router, request);
   if (!servable.ok()) return servable.status();
   const BoundSignature* bound = (*servable)->FindSignature("");
-  if (bound == nullptr) {
-    return Status::InvalidArgument(
-        "Serving signature name: \"serving_default\" not found in signature def");
-  }
+  if (bound == nullptr) return RestSignatureNotFound("");
   FASTSERVE_RETURN_IF_ERROR(CheckPredictMethodName(bound->signature, services.options));
   if (bound->signature.inputs.size() != 1) return NotOneInput(bound->signature);
-  RestTask::Context context{services.completions, request, std::move(*servable), bound->metrics,
-                            body.size()};
+  RestTask::Context context{
+      services.completions, request, std::move(*servable), {{bound}, body.size(), request.method}};
   return std::shared_ptr<RestTask>(
-      std::make_shared<NpyTask>(std::move(context), std::move(*input), *bound, request.wants_json));
+      std::make_shared<NpyTask>(std::move(context), std::move(*input), request.wants_json));
 }
 
 }  // namespace fastserve

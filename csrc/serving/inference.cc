@@ -283,21 +283,10 @@ Result<std::vector<InferenceTask>> MakeTasks(const Servable& servable,
   return made;
 }
 
-bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes) {
-  return std::all_of(tasks.begin(), tasks.end(), [bytes](const InferenceTask& task) {
-    return task.bound->cost.IsCheap(bytes);
-  });
-}
-
-bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes) {
-  return std::all_of(tasks.begin(), tasks.end(), [bytes](const InferenceTask& task) {
-    return task.bound->cost.IsTrivial(bytes);
-  });
-}
-
-void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
-                size_t bytes) {
-  for (const InferenceTask& task : tasks) task.bound->cost.Record(elapsed, bytes);
+RunSubject SubjectOf(std::span<const InferenceTask> tasks, size_t bytes, ApiMethod method) {
+  RunSubject subject{.signatures = {}, .bytes = bytes, .method = method};
+  for (const InferenceTask& task : tasks) subject.signatures.push_back(task.bound);
+  return subject;
 }
 
 Result<RunRequest> PrepareTasks(std::span<const InferenceTask> tasks, const InputView& input,
@@ -362,15 +351,18 @@ Status InferenceJob::Bind(const Servable& servable, const InferenceOptions& opti
   servable_ = &servable;
   if (rpc_ == InferenceRpc::kMultiInference) {
     Result<std::vector<InferenceTask>> tasks = MakeTasks(servable, requested_, options);
-    if (tasks.ok()) tasks_ = std::move(*tasks);
-    return tasks.status();
+    if (!tasks.ok()) return tasks.status();
+    tasks_ = std::move(*tasks);
+  } else {
+    const InferenceMethod method =
+        rpc_ == InferenceRpc::kClassify ? InferenceMethod::kClassify : InferenceMethod::kRegress;
+    Result<InferenceTask> task =
+        MakeTask(servable, method, requested_[0].model_spec.signature_name, options);
+    if (!task.ok()) return task.status();
+    tasks_ = {std::move(*task)};
   }
-  const InferenceMethod method =
-      rpc_ == InferenceRpc::kClassify ? InferenceMethod::kClassify : InferenceMethod::kRegress;
-  Result<InferenceTask> task =
-      MakeTask(servable, method, requested_[0].model_spec.signature_name, options);
-  if (task.ok()) tasks_ = {std::move(*task)};
-  return task.status();
+  subject_ = SubjectOf(tasks_, bytes_.size(), method());
+  return {};
 }
 
 Result<ByteChain> InferenceJob::Answer(const RunOutputs& ran) const {
@@ -384,7 +376,7 @@ Result<ByteChain> InferenceJob::Answer(const RunOutputs& ran) const {
     answers.push_back({model, (*results)[i]});
   }
   if (rpc_ == InferenceRpc::kMultiInference) {
-    metrics()->RecordExamples(input_.examples.size());
+    subject_.first().metrics->RecordExamples(input_.examples.size());
     return WriteMultiInferenceResponse(answers);
   }
   return WriteInferenceResponse(answers[0]);

@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "base/tensor.h"
 #include "codec/inference_wire.h"
-#include "serving/servable.h"
+#include "serving/run_subject.h"
 #include "serving/session_run.h"
 
 namespace fastserve {
@@ -48,10 +48,8 @@ Result<std::vector<InferenceTask>> MakeTasks(const Servable& servable,
                                              std::span<const InferenceTaskView> tasks,
                                              const InferenceOptions& options);
 
-// Whether a run of all of them, for a request of `bytes`, is expected to be cheap; see RunCost.
-bool AreCheap(std::span<const InferenceTask> tasks, size_t bytes);
-// The same for a trivial run.
-bool AreTrivial(std::span<const InferenceTask> tasks, size_t bytes);
+// What a run of all of them, for a request of `bytes`, counts for.
+RunSubject SubjectOf(std::span<const InferenceTask> tasks, size_t bytes, ApiMethod method);
 
 // One run for all tasks: each input tensor is fed the same examples, each output tensor is fetched
 // once. `bytes` is the size of the request that `input` lies in.
@@ -60,10 +58,6 @@ Result<RunRequest> PrepareTasks(std::span<const InferenceTask> tasks, const Inpu
 // The results of such a run, task by task; they borrow from `ran`. `examples` is their number.
 Result<std::vector<InferenceResultView>> ReadResults(std::span<const InferenceTask> tasks,
                                                      const RunOutputs& ran, size_t examples);
-// Takes in what a run of all tasks has cost.
-void RecordCost(std::span<const InferenceTask> tasks, std::chrono::nanoseconds elapsed,
-                size_t bytes);
-
 // The methods of PredictionService that take Examples.
 enum class InferenceRpc { kClassify, kRegress, kMultiInference };
 
@@ -83,16 +77,7 @@ class InferenceJob {
 
   // Must be called, and be OK, before what follows. `servable` need not be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);
-  bool IsCheap() const { return AreCheap(tasks_, bytes_.size()); }
-  bool IsTrivial() const { return AreTrivial(tasks_, bytes_.size()); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const {
-    fastserve::RecordCost(tasks_, elapsed, bytes_.size());
-  }
-  void RecordRun(std::chrono::nanoseconds elapsed) const {
-    metrics()->RecordRun(method(), elapsed);
-  }
-  // Of the signature, the first one for a MultiInference.
-  const SignatureMetricsPtr& metrics() const { return tasks_[0].bound->metrics; }
+  const RunSubject& subject() const { return subject_; }
   Result<RunRequest> Prepare() const { return PrepareTasks(tasks_, input_, bytes_.size()); }
   // The response message to what the run gave.
   Result<ByteChain> Answer(const RunOutputs& ran) const;
@@ -107,6 +92,7 @@ class InferenceJob {
   InputView input_;
   const Servable* servable_ = nullptr;
   std::vector<InferenceTask> tasks_;
+  RunSubject subject_;
 };
 
 }  // namespace fastserve

@@ -15,23 +15,14 @@ using TensorByAlias = std::pair<std::string_view, const HostTensor*>;
 
 class JsonPredictTask final : public RestTask {
  public:
-  // `inputs`: of `bound`, a signature of the context's servable.
-  JsonPredictTask(Context context, Result<JsonInputs> inputs, const BoundSignature& bound,
-                  const InferenceOptions& options)
-      : RestTask(std::move(context)),
-        inputs_(std::move(inputs)),
-        bound_(bound),
-        options_(options) {}
+  // `inputs`: of the context's signature.
+  JsonPredictTask(Context context, Result<JsonInputs> inputs, const InferenceOptions& options)
+      : RestTask(std::move(context)), inputs_(std::move(inputs)), options_(options) {}
 
-  bool IsCheap() const override { return bound_.cost.IsCheap(bytes()); }
-  bool IsTrivial() const override { return bound_.cost.IsTrivial(bytes()); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override {
-    bound_.cost.Record(elapsed, bytes());
-  }
   Result<RunRequest> Prepare() override {
     if (!inputs_.ok()) return inputs_.status();
-    FASTSERVE_RETURN_IF_ERROR(CheckPredictMethodName(bound_.signature, options_));
-    Result<PredictRun> run = PrepareTensors(bound_, Inputs());
+    FASTSERVE_RETURN_IF_ERROR(CheckPredictMethodName(bound().signature, options_));
+    Result<PredictRun> run = PrepareTensors(bound(), Inputs());
     if (!run.ok()) return run.status();
     // The run owns the elements now, and gives them back before the answer is written.
     for (auto& [alias, tensor] : inputs_->inputs) {
@@ -42,18 +33,12 @@ class JsonPredictTask final : public RestTask {
 
  private:
   Result<Payload> Write(const RunOutputs& ran) const override {
-    std::vector<std::pair<std::string_view, HostTensor>> outputs;
-    for (size_t i = 0; i < ran.tensors.size(); ++i) {
-      outputs.emplace_back(bound_.signature.outputs[i].alias, ran.tensors[i]);
-    }
-    Result<std::string> body = WritePredictJson(inputs_->format, outputs);
-    if (!body.ok()) return body.status();
-    return Payload{std::move(*body), RestFormat::kJson};
+    return WriteJson(inputs_->format, ran);
   }
 
   std::string Hint() const override {
-    if (!inputs_.ok()) return DescribeInputs(bound_.signature);
-    return DescribeMisfits(bound_.signature, Inputs());
+    if (!inputs_.ok()) return DescribeInputs(bound().signature);
+    return DescribeMisfits(bound().signature, Inputs());
   }
 
   std::vector<TensorByAlias> Inputs() const {
@@ -63,7 +48,6 @@ class JsonPredictTask final : public RestTask {
   }
 
   Result<JsonInputs> inputs_;  // once they are prepared, dtypes and dims only
-  const BoundSignature& bound_;
   const InferenceOptions options_;
 };
 
@@ -72,12 +56,9 @@ class JsonExamplesTask final : public RestTask {
   JsonExamplesTask(Context context, InferenceJson json, const InferenceTask& task)
       : RestTask(std::move(context)), json_(std::move(json)), task_(task) {}
 
-  bool IsCheap() const override { return AreCheap({&task_, 1}, bytes()); }
-  bool IsTrivial() const override { return AreTrivial({&task_, 1}, bytes()); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override {
-    fastserve::RecordCost({&task_, 1}, elapsed, bytes());
+  Result<RunRequest> Prepare() override {
+    return PrepareTasks({&task_, 1}, json_.input, subject().bytes);
   }
-  Result<RunRequest> Prepare() override { return PrepareTasks({&task_, 1}, json_.input, bytes()); }
 
  private:
   Result<Payload> Write(const RunOutputs& ran) const override {
@@ -106,15 +87,11 @@ Result<std::shared_ptr<RestTask>> MakeJsonPredictTask(const RestServices& servic
   });
   if (!json.ok()) return json.status();
   if (!servable.ok()) return servable.status();
-  if (bound == nullptr) {
-    const std::string& name = json->signature_name;
-    return Status::InvalidArgument("Serving signature name: \"" +
-                                   (name.empty() ? "serving_default" : name) +
-                                   "\" not found in signature def");
-  }
-  RestTask::Context context{services.completions, request, *servable, bound->metrics, body.size()};
+  if (bound == nullptr) return RestSignatureNotFound(json->signature_name);
+  RestTask::Context context{
+      services.completions, request, *servable, {{bound}, body.size(), request.method}};
   return std::shared_ptr<RestTask>(std::make_shared<JsonPredictTask>(
-      std::move(context), std::move(json->inputs), *bound, services.options));
+      std::move(context), std::move(json->inputs), services.options));
 }
 
 // The body is read in full before the model is looked up.
@@ -124,14 +101,13 @@ Result<std::shared_ptr<RestTask>> MakeJsonExamplesTask(const RestServices& servi
   if (!json.ok()) return json.status();
   Result<ServablePtr> servable = Route(services.router, request);
   if (!servable.ok()) return servable.status();
-  const InferenceMethod method = request.method == RestMethod::kClassify
-                                     ? InferenceMethod::kClassify
-                                     : InferenceMethod::kRegress;
+  const InferenceMethod method = request.method == ApiMethod::kClassify ? InferenceMethod::kClassify
+                                                                        : InferenceMethod::kRegress;
   const Result<InferenceTask> task =
       MakeTask(**servable, method, json->signature_name, services.options);
   if (!task.ok()) return task.status();
   RestTask::Context context{services.completions, request, std::move(*servable),
-                            task->bound->metrics, body.size()};
+                            SubjectOf({&*task, 1}, body.size(), request.method)};
   return std::shared_ptr<RestTask>(
       std::make_shared<JsonExamplesTask>(std::move(context), std::move(*json), *task));
 }

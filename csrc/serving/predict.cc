@@ -192,16 +192,19 @@ Result<ModelSpecView> PredictJob::model_spec() const {
 Status PredictJob::Bind(const Servable& servable, const InferenceOptions& options) {
   const std::string_view name = request_.model_spec.signature_name;
   servable_ = &servable;
-  bound_ = servable.FindSignature(name);
-  if (bound_ != nullptr) return CheckPredictMethodName(bound_->signature, options);
-  return Status::FailedPrecondition("Serving signature key \"" +
-                                    std::string(name.empty() ? "serving_default" : name) +
-                                    "\" not found.");
+  const BoundSignature* bound = servable.FindSignature(name);
+  if (bound == nullptr) {
+    return Status::FailedPrecondition("Serving signature key \"" +
+                                      std::string(name.empty() ? "serving_default" : name) +
+                                      "\" not found.");
+  }
+  subject_ = {.signatures = {bound}, .bytes = bytes_.size(), .method = method()};
+  return CheckPredictMethodName(bound->signature, options);
 }
 
 Result<RunRequest> PredictJob::Prepare() {
   Result<PredictRun> run =
-      PrepareSerialized(*bound_, request_.inputs, bytes_, request_.output_filter);
+      PrepareSerialized(subject_.first(), request_.inputs, bytes_, request_.output_filter);
   if (!run.ok()) return run.status();
   outputs_ = run->outputs;
   prepared_ = true;
@@ -209,7 +212,7 @@ Result<RunRequest> PredictJob::Prepare() {
 }
 
 std::string PredictJob::Hint() const {
-  if (!prepared_) return DescribeInputs(bound_->signature);
+  if (!prepared_) return DescribeInputs(subject_.first().signature);
   std::vector<std::pair<std::string_view, const HostTensor*>> inputs;
   std::vector<HostTensor> tensors;
   tensors.reserve(request_.inputs.size());
@@ -219,19 +222,20 @@ std::string PredictJob::Hint() const {
     tensors.push_back(std::move(*tensor));
     inputs.emplace_back(alias, &tensors.back());
   }
-  return DescribeMisfits(bound_->signature, inputs);
+  return DescribeMisfits(subject_.first().signature, inputs);
 }
 
 Result<ByteChain> PredictJob::Answer(const RunOutputs& ran) const {
+  const Signature& signature = subject_.first().signature;
   ByteChain answer;
   answer.Reserve(256);
   PredictResponseWriter writer(answer, encoding_);
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const TensorInfo& info = bound_->signature.outputs[outputs_[i]];
+    const TensorInfo& info = signature.outputs[outputs_[i]];
     FASTSERVE_RETURN_IF_ERROR(writer.AddOutput(info.alias, ran.tensors[i], ran.owner));
   }
   // The name that the client asked for, or that the URL gave.
-  writer.AddModelSpec(servable_->name(), servable_->version(), bound_->signature.name);
+  writer.AddModelSpec(servable_->name(), servable_->version(), signature.name);
   return answer;
 }
 

@@ -13,7 +13,7 @@
 #include "base/tensor.h"
 #include "codec/predict_wire.h"
 #include "serving/inference.h"
-#include "serving/servable.h"
+#include "serving/run_subject.h"
 #include "serving/session_run.h"
 
 namespace fastserve {
@@ -48,22 +48,13 @@ class PredictJob {
   // The model asked for; kInvalidArgument where the request names none.
   Result<ModelSpecView> model_spec() const;
   ByteView message() const { return bytes_.view(); }
-  static ApiMethod method() { return ApiMethod::kPredict; }
+  static constexpr ApiMethod method() { return ApiMethod::kPredict; }
 
   // Finds the signature; kFailedPrecondition with upstream's text when there is none, and as
   // CheckPredictMethodName(). Must be called, and be OK, before what follows. `servable` need not
   // be the one of model_spec().
   Status Bind(const Servable& servable, const InferenceOptions& options);
-  bool IsCheap() const { return bound_->cost.IsCheap(bytes_.size()); }
-  bool IsTrivial() const { return bound_->cost.IsTrivial(bytes_.size()); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const {
-    bound_->cost.Record(elapsed, bytes_.size());
-  }
-  void RecordRun(std::chrono::nanoseconds elapsed) const {
-    bound_->metrics->RecordRun(method(), elapsed);
-  }
-  // Of the signature.
-  const SignatureMetricsPtr& metrics() const { return bound_->metrics; }
+  const RunSubject& subject() const { return subject_; }
   Result<RunRequest> Prepare();
   // What may help a client whose inputs were refused; see codec/signature_hint.h.
   std::string Hint() const;
@@ -78,9 +69,9 @@ class PredictJob {
   PredictRequestView request_;  // borrows from bytes_
   TensorEncoding encoding_;
   const Servable* servable_ = nullptr;
-  const BoundSignature* bound_ = nullptr;  // of servable_
-  bool prepared_ = false;                  // without an error
-  InlineVector<size_t, 8> outputs_;        // as PredictRun::outputs
+  RunSubject subject_;               // of servable_
+  bool prepared_ = false;            // without an error
+  InlineVector<size_t, 8> outputs_;  // as PredictRun::outputs
 };
 
 }  // namespace fastserve

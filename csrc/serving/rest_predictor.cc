@@ -22,9 +22,8 @@ Result<std::shared_ptr<RestTask>> RestPredictor::MakeTask(const RestRequest& req
     return MakeNpyTask(services_, request, std::move(body).Take());
   }
   Result<std::shared_ptr<RestTask>> task =
-      request.method == RestMethod::kPredict
-          ? MakeJsonPredictTask(services_, request, body.view())
-          : MakeJsonExamplesTask(services_, request, body.view());
+      request.method == ApiMethod::kPredict ? MakeJsonPredictTask(services_, request, body.view())
+                                            : MakeJsonExamplesTask(services_, request, body.view());
   std::move(body).Drop();
   return task;
 }

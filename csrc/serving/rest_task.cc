@@ -1,33 +1,20 @@
 #include "serving/rest_task.h"
 
-#include "codec/predict_json.h"
 #include "serving/hint.h"
 #include "transport/grpc/wire_text.h"
 
 namespace fastserve {
-namespace {
-
-ApiMethod ApiMethodOf(RestMethod method) {
-  if (method == RestMethod::kPredict) return ApiMethod::kPredict;
-  return method == RestMethod::kClassify ? ApiMethod::kClassify : ApiMethod::kRegress;
-}
-
-}  // namespace
 
 RestAnswer Counted(const RestRequest& request, RestAnswer answer) {
   // Whoever waits for it has answered in its stead after the deadline.
   const bool late = request.deadline && RequestRecord::Clock::now() >= *request.deadline;
-  request.record->Ask(ApiMethodOf(request.method), request.model);
+  request.record->Ask(request.method, request.model);
   request.record->End(late ? StatusCode::kDeadlineExceeded : answer.code, answer.body.size());
   return answer;
 }
 
 void Complete(CompletionQueue& completions, const RestRequest& request, RestAnswer answer) {
   completions.Push({request.token, Counted(request, std::move(answer))});
-}
-
-void RestTask::RecordRun(std::chrono::nanoseconds elapsed) const {
-  context_.metrics->RecordRun(ApiMethodOf(context_.request.method), elapsed);
 }
 
 RestAnswer RestTask::Answer(const Result<RunOutputs>& ran) const {
@@ -38,6 +25,22 @@ RestAnswer RestTask::Answer(const Result<RunOutputs>& ran) const {
           .body = std::move(payload->body),
           .format = payload->format,
           .hint = {}};
+}
+
+Result<RestTask::Payload> RestTask::WriteJson(JsonFormat format, const RunOutputs& ran) const {
+  std::vector<std::pair<std::string_view, HostTensor>> outputs;
+  for (size_t i = 0; i < ran.tensors.size(); ++i) {
+    outputs.emplace_back(bound().signature.outputs[i].alias, ran.tensors[i]);
+  }
+  Result<std::string> body = WritePredictJson(format, outputs);
+  if (!body.ok()) return body.status();
+  return Payload{std::move(*body), RestFormat::kJson};
+}
+
+Status RestSignatureNotFound(std::string_view name) {
+  return Status::InvalidArgument("Serving signature name: \"" +
+                                 std::string(name.empty() ? "serving_default" : name) +
+                                 "\" not found in signature def");
 }
 
 RestAnswer RestFailure(const Status& status, const std::string& hint) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "codec/predict_json.h"
 #include "codec/tensor_wire.h"
 #include "metrics/metrics.h"
 #include "metrics/request_record.h"
@@ -19,13 +20,10 @@
 
 namespace fastserve {
 
-// What a REST request asks of a model.
-enum class RestMethod { kPredict, kClassify, kRegress };
-
 // A REST predict, classify or regress as its gateway has understood the URL and the header.
 struct RestRequest {
-  int64_t token;  // names the answer when it comes later
-  RestMethod method;
+  int64_t token;     // names the answer when it comes later
+  ApiMethod method;  // kPredict, kClassify or kRegress
   std::string model;
   std::optional<int64_t> version;
   std::optional<std::string> label;
@@ -61,20 +59,19 @@ class RestTask : public RunTask {
     CompletionQueue& completions;
     RestRequest request;
     ServablePtr servable;
-    SignatureMetricsPtr metrics;  // of the signature
-    size_t bytes;                 // of the body
+    RunSubject subject;  // of the servable
   };
   explicit RestTask(Context context) : context_(std::move(context)) {
-    context_.request.record->Route(context_.metrics);
+    context_.request.record->Route(subject().first().metrics);
   }
 
   const Servable& servable() const override { return *context_.servable; }
   std::optional<Clock::time_point> deadline() const override { return context_.request.deadline; }
   bool abandoned() const override { return false; }
+  const RunSubject& subject() const override { return context_.subject; }
   void Finish(Result<RunOutputs> ran) override {
     Complete(context_.completions, context_.request, Answer(ran));
   }
-  void RecordRun(std::chrono::nanoseconds elapsed) const override;
 
   RestAnswer Answer(const Result<RunOutputs>& ran) const;
 
@@ -83,7 +80,10 @@ class RestTask : public RunTask {
     std::string body;
     RestFormat format;
   };
-  size_t bytes() const { return context_.bytes; }
+  // For a task of one signature.
+  const BoundSignature& bound() const { return subject().first(); }
+  // The outputs of `ran`, which are all of bound(), as JSON.
+  Result<Payload> WriteJson(JsonFormat format, const RunOutputs& ran) const;
 
  private:
   virtual Result<Payload> Write(const RunOutputs& ran) const = 0;
@@ -92,6 +92,9 @@ class RestTask : public RunTask {
 
   const Context context_;
 };
+
+// The error of a servable that lacks the signature; "" is serving_default.
+Status RestSignatureNotFound(std::string_view name);
 
 // The answer that tells of an error: {"error": ...}. `hint` may be empty.
 RestAnswer RestFailure(const Status& status, const std::string& hint = {});

@@ -20,25 +20,22 @@ class RpcTask : public RunTask {
   // `job` is bound to `servable`.
   RpcTask(CallPtr call, ServablePtr servable, Job job)
       : call_(std::move(call)), servable_(std::move(servable)), job_(std::move(job)) {
-    call_->record().Route(job_.metrics());
+    call_->record().Route(subject().first().metrics);
   }
 
   const Servable& servable() const override { return *servable_; }
   std::optional<Clock::time_point> deadline() const override { return call_->deadline(); }
   bool abandoned() const override { return call_->done(); }
-  bool IsCheap() const override { return job_.IsCheap(); }
-  bool IsTrivial() const override { return job_.IsTrivial(); }
+  const RunSubject& subject() const override { return job_.subject(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
-  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
 
   void Finish(Result<RunOutputs> ran) override {
     if (!ran.ok()) return Fail(ran.status());
     Result<ByteChain> answer = job_.Answer(*ran);
     if (!answer.ok()) return call_->Finish(answer.status());
     OnAnswered();
-    Metrics::Instance().request_log().Offer(*job_.metrics(), job_.method(), job_.message(),
-                                            *answer);
+    Metrics::Instance().request_log().Offer(*subject().first().metrics, job_.method(),
+                                            job_.message(), *answer);
     call_->Reply(std::move(*answer));
   }
 

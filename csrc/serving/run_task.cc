@@ -6,9 +6,9 @@ namespace fastserve {
 
 RunPlace PlaceOf(const RunTask& task) {
   if (const Batcher* batcher = task.servable().batcher()) {
-    return batcher->RunsAlone() && task.IsTrivial() ? RunPlace::kHere : RunPlace::kBatch;
+    return batcher->RunsAlone() && task.subject().IsTrivial() ? RunPlace::kHere : RunPlace::kBatch;
   }
-  return task.IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
+  return task.subject().IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
 }
 
 Result<RunOutputs> RunHere(RunTask& task) {
@@ -23,8 +23,8 @@ Result<RunOutputs> RunHere(RunTask& task) {
                                               : RunNow(task.servable().session(), *request);
   if (!ran.ok()) return ran;
   const auto elapsed = RunTask::Clock::now() - start;
-  task.RecordCost(elapsed);
-  task.RecordRun(elapsed);
+  task.subject().RecordCost(elapsed);
+  task.subject().RecordRun(elapsed);
   return ran;
 }
 

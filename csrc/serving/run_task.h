@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "serving/servable.h"
+#include "serving/run_subject.h"
 #include "serving/session_run.h"
 #include "serving/worker_pool.h"
 
@@ -23,15 +23,10 @@ class RunTask {
   virtual std::optional<Clock::time_point> deadline() const = 0;
   // Whether nobody waits any more. Any thread.
   virtual bool abandoned() const = 0;
-  // Whether a run is expected to be short; see RunCost.
-  virtual bool IsCheap() const = 0;
-  virtual bool IsTrivial() const = 0;
+  // The same as long as the task is there.
+  virtual const RunSubject& subject() const = 0;
   // Decodes and checks the request. Once.
   virtual Result<RunRequest> Prepare() = 0;
-  // Told how long Prepare() and the run took, where it was run on its own.
-  virtual void RecordCost(std::chrono::nanoseconds elapsed) const = 0;
-  // Told how long a run that went well took, the wait for a batch included.
-  virtual void RecordRun(std::chrono::nanoseconds elapsed) const = 0;
   // Takes the outcome. Once.
   virtual void Finish(Result<RunOutputs> ran) = 0;
 };

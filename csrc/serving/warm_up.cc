@@ -23,11 +23,8 @@ class WarmUpTask final : public RunTask {
   const Servable& servable() const override { return servable_; }
   std::optional<Clock::time_point> deadline() const override { return std::nullopt; }
   bool abandoned() const override { return false; }
-  bool IsCheap() const override { return job_.IsCheap(); }
-  bool IsTrivial() const override { return job_.IsTrivial(); }
+  const RunSubject& subject() const override { return job_.subject(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
-  void RecordCost(std::chrono::nanoseconds elapsed) const override { job_.RecordCost(elapsed); }
-  void RecordRun(std::chrono::nanoseconds elapsed) const override { job_.RecordRun(elapsed); }
   void Finish(Result<RunOutputs> ran) override {
     outcome_.set_value(ran.ok() ? job_.Answer(*ran).status() : ran.status());
   }

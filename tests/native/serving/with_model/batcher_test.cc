@@ -15,7 +15,9 @@ namespace {
 class HalfPlusTwo final : public RunTask {
  public:
   HalfPlusTwo(ServablePtr servable, std::vector<float> x)
-      : servable_(std::move(servable)), x_(std::move(x)) {}
+      : servable_(std::move(servable)),
+        x_(std::move(x)),
+        subject_{{servable_->FindSignature("")}, x_.size() * sizeof(float), ApiMethod::kPredict} {}
 
   // The answer, or what went wrong.
   std::future<Result<std::vector<float>>> outcome() { return outcome_.get_future(); }
@@ -23,12 +25,9 @@ class HalfPlusTwo final : public RunTask {
   const Servable& servable() const override { return *servable_; }
   std::optional<Clock::time_point> deadline() const override { return std::nullopt; }
   bool abandoned() const override { return gone; }
-  bool IsCheap() const override { return false; }
-  bool IsTrivial() const override { return false; }
-  void RecordCost(std::chrono::nanoseconds) const override {}
-  void RecordRun(std::chrono::nanoseconds /*elapsed*/) const override {}
+  const RunSubject& subject() const override { return subject_; }
   Result<RunRequest> Prepare() override {
-    const BoundSignature& bound = *servable_->FindSignature("");
+    const BoundSignature& bound = subject_.first();
     RunRequest request;
     request.feeds.push_back(bound.feeds[0]);
     request.fetches.push_back(bound.fetches[0]);
@@ -48,6 +47,7 @@ class HalfPlusTwo final : public RunTask {
  private:
   const ServablePtr servable_;
   const std::vector<float> x_;
+  const RunSubject subject_;
   std::promise<Result<std::vector<float>>> outcome_;
 };
 

@@ -233,9 +233,9 @@ TEST(InferenceJobTest, IsCheapOnceAllItsSignaturesAre) {
     }
   };
   learn(regress);
-  EXPECT_FALSE(job->IsCheap());
+  EXPECT_FALSE(job->subject().IsCheap());
   learn(scores);
-  EXPECT_TRUE(job->IsCheap());
+  EXPECT_TRUE(job->subject().IsCheap());
 }
 
 }  // namespace
