@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -35,12 +36,16 @@ Status ScheduledQueue::Add(std::shared_ptr<BatchTask> task) {
   return scheduler_.Add(*this, std::move(task));
 }
 
-BatchScheduler::BatchScheduler(int threads, const std::string& name) {
-  for (int i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { Serve(); });
-    // The kernel keeps 15 characters.
-    ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
-  }
+BatchScheduler::BatchScheduler(int threads, const std::string& name, int spare_threads)
+    : usual_threads_(static_cast<size_t>(threads)),
+      most_threads_(static_cast<size_t>(threads + spare_threads)),
+      name_(name.substr(0, 15)) {  // the kernel keeps so many characters
+  for (size_t i = 0; i < usual_threads_; ++i) Spawn();
+}
+
+void BatchScheduler::Spawn() {
+  threads_.emplace_back([this] { Serve(); });
+  ::pthread_setname_np(threads_.back().native_handle(), name_.c_str());
 }
 
 BatchScheduler::~BatchScheduler() { Stop(); }
@@ -71,18 +76,35 @@ Status BatchScheduler::Add(ScheduledQueue& queue, std::shared_ptr<BatchTask> tas
   const bool was_empty = queue.queue_.empty();
   FASTSERVE_RETURN_IF_ERROR(queue.queue_.Add(std::move(task), BatchClock::now()));
   if (was_empty) waiting_.push_back(&queue);
-  if (idle_ > 0) wake_.notify_one();
+  Rouse();
   return {};
+}
+
+bool BatchScheduler::MayRun(const ScheduledQueue& queue) const {
+  return running_ < usual_threads_ || *queue.running_ == 0;
+}
+
+void BatchScheduler::Rouse() {
+  if (std::none_of(waiting_.begin(), waiting_.end(),
+                   [this](const ScheduledQueue* queue) { return MayRun(*queue); })) {
+    return;
+  }
+  if (idle_ > 0) {
+    wake_.notify_one();
+  } else if (!stopping_ && running_ == threads_.size() && threads_.size() < most_threads_) {
+    Spawn();
+  }
 }
 
 std::optional<BatchScheduler::Work> BatchScheduler::Take(BatchClock::time_point now) {
   for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
     ScheduledQueue* queue = *next;
+    if (!MayRun(*queue)) continue;
     std::optional<Batch> batch = queue->queue_.Take(now);
     if (!batch) continue;
     waiting_.erase(next);
     if (!queue->queue_.empty()) waiting_.push_back(queue);
-    return Work{std::move(*batch), queue->run_};
+    return Work{std::move(*batch), queue->run_, queue->running_};
   }
   return std::nullopt;
 }
@@ -90,6 +112,7 @@ std::optional<BatchScheduler::Work> BatchScheduler::Take(BatchClock::time_point 
 void BatchScheduler::Wait(std::unique_lock<std::mutex>& lock) {
   std::optional<BatchClock::time_point> until;
   for (const ScheduledQueue* queue : waiting_) {
+    if (!MayRun(*queue)) continue;
     const auto next = queue->queue_.NextRunnable();
     if (next && (!until || *next < *until)) until = next;
   }
@@ -102,16 +125,27 @@ void BatchScheduler::Wait(std::unique_lock<std::mutex>& lock) {
   --idle_;
 }
 
+void BatchScheduler::Run(std::unique_lock<std::mutex>& lock, Work work) {
+  const std::shared_ptr<size_t> of_queue = std::move(work.running);
+  ++*of_queue;
+  ++running_;
+  Rouse();
+  lock.unlock();
+  DropUseless(work.batch, BatchClock::now());
+  if (!work.batch.pieces.empty()) (*work.run)(std::move(work.batch));
+  work = {};  // what it holds may be the last reference to a model
+  lock.lock();
+  --running_;
+  --*of_queue;
+}
+
 void BatchScheduler::Serve() {
   std::unique_lock lock(mutex_);
   while (true) {
     if (std::optional<Work> work = Take(BatchClock::now())) {
-      lock.unlock();
-      DropUseless(work->batch, BatchClock::now());
-      if (!work->batch.pieces.empty()) (*work->run)(std::move(work->batch));
-      work.reset();  // what it holds may be the last reference to a model
-      lock.lock();
-    } else if (stopping_ && waiting_.empty()) {
+      Run(lock, std::move(*work));
+    } else if (stopping_) {
+      // What waits still is for the threads that run others of its queue.
       return;
     } else {
       Wait(lock);

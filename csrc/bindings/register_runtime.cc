@@ -104,7 +104,8 @@ void RegisterBatching(py::module_& module) {
           py::arg("options"), "Changes the options for requests that come from now on.");
 
   py::class_<BatchScheduler, std::shared_ptr<BatchScheduler>>(module, "BatchScheduler")
-      .def(py::init<int, const std::string&>(), py::arg("threads"), py::arg("name"))
+      .def(py::init<int, const std::string&, int>(), py::arg("threads"), py::arg("name"),
+           py::kw_only(), py::arg("spare_threads"))
       .def("stop_waiting", &BatchScheduler::StopWaiting, py::call_guard<py::gil_scoped_release>(),
            "No batch waits for its timeout any more.")
       .def("stop", &BatchScheduler::Stop, py::call_guard<py::gil_scoped_release>(),

@@ -42,27 +42,31 @@ std::optional<RestAnswer> RestPredictor::Answer(RestRequest request, RestBody bo
       Enqueue(*task);
       return std::nullopt;
     case RunPlace::kWorker:
-      return Post(request, [held = *task] { held->Finish(RunHere(*held)); });
+      return Post(request, &(*task)->servable(), [held = *task] { held->Finish(RunHere(*held)); });
   }
   return std::nullopt;
 }
 
 std::optional<RestAnswer> RestPredictor::PostWhole(const RestRequest& request, RestBody body) {
-  return Post(request, [this, request, body = std::move(body)]() mutable {
+  return Post(request, this, [this, request, body = std::move(body)]() mutable {
     const Result<std::shared_ptr<RestTask>> task = MakeTask(request, std::move(body));
-    if (!task.ok()) {
-      Complete(services_.completions, request, RestFailure(task.status()));
-    } else if ((*task)->servable().batcher() != nullptr) {
-      Enqueue(*task);
-    } else {
-      (*task)->Finish(RunHere(**task));
+    if (!task.ok()) return Complete(services_.completions, request, RestFailure(task.status()));
+    const auto run = [held = *task] { held->Finish(RunHere(*held)); };
+    switch (PlaceOf(**task)) {
+      case RunPlace::kBatch:
+        return Enqueue(*task);
+      case RunPlace::kWorker:  // among the runs of its model, while others' bodies are read here
+        if (workers_.Post(&(*task)->servable(), run)) return;
+        [[fallthrough]];
+      case RunPlace::kHere:
+        return run();
     }
   });
 }
 
-std::optional<RestAnswer> RestPredictor::Post(const RestRequest& request,
+std::optional<RestAnswer> RestPredictor::Post(const RestRequest& request, const void* owner,
                                               std::function<void()> task) {
-  if (workers_.Post(std::move(task))) return std::nullopt;
+  if (workers_.Post(owner, std::move(task))) return std::nullopt;
   return Counted(request, RestFailure(Status::Unavailable("The server is shutting down")));
 }
 

@@ -26,7 +26,9 @@ class RestPredictor {
   Result<std::shared_ptr<RestTask>> MakeTask(const RestRequest& request, RestBody body) const;
   std::optional<RestAnswer> PostWhole(const RestRequest& request, RestBody body);
   // Nothing, as the answer comes later; an answer at once where no task is taken any more.
-  std::optional<RestAnswer> Post(const RestRequest& request, std::function<void()> task);
+  // `owner` as WorkerPool::Post() has it.
+  std::optional<RestAnswer> Post(const RestRequest& request, const void* owner,
+                                 std::function<void()> task);
 
   const RestServices services_;
   WorkerPool& workers_;

@@ -55,10 +55,12 @@ void Dispatch(Task task, WorkerPool& workers) {
       return task.Finish(RunHere(task));
     case RunPlace::kBatch:
       return Enqueue(std::make_shared<Task>(std::move(task)));
-    case RunPlace::kWorker:
-      workers.Post([held = std::make_shared<Task>(std::move(task))] {
+    case RunPlace::kWorker: {
+      const Servable* owner = &task.servable();
+      workers.Post(owner, [held = std::make_shared<Task>(std::move(task))] {
         if (!held->abandoned()) held->Finish(RunHere(*held));
       });
+    }
   }
 }
 

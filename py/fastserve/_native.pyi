@@ -62,7 +62,8 @@ class Runtime:
 class BatchScheduler:
     """Threads that run the batches of all servables that are loaded with it."""
 
-    def __init__(self, threads: int, name: str) -> None: ...
+    def __init__(self, threads: int, name: str, *, spare_threads: int) -> None:
+        """`spare_threads`: more of them, for queues of which no batch runs while all are busy."""
     def stop_waiting(self) -> None:
         """From now on no batch waits for its timeout."""
     def stop(self) -> None:

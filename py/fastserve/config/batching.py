@@ -13,6 +13,7 @@ MODEL_FILE = "batching_params.pbtxt"
 """What a version directory may hold for --enable_per_model_batching_parameters."""
 
 MAX_THREADS = 1024
+_SPARE_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,14 @@ class BatchingParameters:
     def threads(self) -> int:
         """How many threads run batches."""
         return self.num_batch_threads or available_cpus()
+
+    @property
+    def spare_threads(self) -> int:
+        """How many more serve queues of which no batch runs while all threads are busy.
+
+        None where their number was asked for: it is the limit of what runs at once, then.
+        """
+        return 0 if self.num_batch_threads else _SPARE_THREADS
 
     @staticmethod
     def from_proto(message: Any) -> BatchingParameters:

@@ -28,7 +28,9 @@ class Batcher:
         self._lock = threading.Lock()
         self._told = ""
         self._scheduler = _native.BatchScheduler(
-            config.parameters.threads, config.parameters.thread_pool_name
+            config.parameters.threads,
+            config.parameters.thread_pool_name,
+            spare_threads=config.parameters.spare_threads,
         )
 
     def for_version(self, version_dir: str) -> Batching | None:

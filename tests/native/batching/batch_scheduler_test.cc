@@ -103,6 +103,46 @@ TEST_F(HeldSchedulerTest, StopRunsWhatWaitsEvenBeforeItsTimeoutAndTakesNoMore) {
             "UNAVAILABLE: The server is shutting down");
 }
 
+TEST(BatchSchedulerTest, ASpareThreadServesAQueueOfWhichNoBatchRuns) {
+  BatchScheduler scheduler(1, "test", 1);
+  std::promise<void> other_done;
+  const std::shared_future<void> until = other_done.get_future().share();
+  std::atomic<int> at_once = 0;
+  ScheduledQueue busy(scheduler, {.max_batch_size = 1}, [&](const Batch& batch) {
+    EXPECT_EQ(++at_once, 1) << "a queue that runs has no claim on the spare thread";
+    until.wait();
+    --at_once;
+    Settle(batch);
+  });
+  ScheduledQueue other(scheduler, {}, [&](const Batch& batch) {
+    other_done.set_value();
+    Settle(batch);
+  });
+  EXPECT_TRUE(busy.Add(std::make_shared<TestTask>(1)).ok());
+  EXPECT_TRUE(busy.Add(std::make_shared<TestTask>(1)).ok());
+  EXPECT_TRUE(other.Add(std::make_shared<TestTask>(1)).ok());
+  until.wait();
+  scheduler.Stop();
+}
+
+TEST(BatchSchedulerTest, SpareThreadsLoseNoTask) {
+  BatchScheduler scheduler(1, "test", 2);
+  std::atomic<int64_t> rows = 0;
+  std::vector<std::unique_ptr<ScheduledQueue>> queues;
+  for (int i = 0; i < 5; ++i) {
+    queues.push_back(std::make_unique<ScheduledQueue>(
+        scheduler, BatchingOptions{.max_enqueued_batches = 1000}, [&](const Batch& batch) {
+          rows += batch.rows;
+          Settle(batch);
+        }));
+  }
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(queues[static_cast<size_t>(i % 5)]->Add(std::make_shared<TestTask>(1)).ok());
+  }
+  scheduler.Stop();
+  EXPECT_EQ(rows, 1000);
+}
+
 TEST(BatchSchedulerTest, ABatchThatIsNotFullIsRunAfterItsTimeout) {
   BatchScheduler scheduler(2, "test");
   ScheduledQueue queue(scheduler, {.batch_timeout = std::chrono::milliseconds(2)}, &Settle);
