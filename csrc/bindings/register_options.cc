@@ -111,6 +111,7 @@ void RegisterOptions(py::module_& module) {
   AddCalls(options);
   Add(options, "io_threads", [](auto& self) -> auto& { return self.grpc.io_threads; });
   Add(options, "worker_threads", [](auto& self) -> auto& { return self.worker_threads; });
+  Add(options, "authenticate", [](auto& self) -> auto& { return self.authenticate; });
   options.def_property(
       "outputs_as_tensor_content",
       [](const ServerOptions& self) { return self.encoding == TensorEncoding::kTensorContent; },

@@ -48,6 +48,13 @@ RestFormat FormatByName(std::string_view name) {
                         "\"; it must be \"json\", \"protobuf\" or \"npy\"");
 }
 
+Access AccessByName(std::string_view name) {
+  if (name == "predict") return Access::kPredict;
+  if (name == "administer") return Access::kAdminister;
+  throw py::value_error("the access is \"" + std::string(name) +
+                        "\"; it must be \"predict\" or \"administer\"");
+}
+
 const char* NameOf(RestFormat format) {
   switch (format) {
     case RestFormat::kProtobuf:
@@ -182,6 +189,19 @@ void RegisterServer(py::module_& module) {
           },
           py::kw_only(), py::arg("server_key"), py::arg("server_cert"), py::arg("client_roots"),
           py::arg("verify_clients"), "New connections to the gRPC port speak TLS.")
+      .def(
+          "set_tokens",
+          [](Server& self, std::string_view access, const std::vector<std::string>& tokens) {
+            ThrowIfError(self.access().SetTokens(AccessByName(access), tokens));
+          },
+          py::arg("access"), py::arg("tokens"), "Replaces the tokens that open an access.")
+      .def(
+          "check_access",
+          [](Server& self, std::string_view access, std::string_view authorization) {
+            ThrowIfError(self.access().Check(AccessByName(access), authorization));
+          },
+          py::arg("access"), py::arg("authorization"),
+          "Raises NativeError when the value of `authorization` does not open an access.")
       .def("publish", &Publish, py::arg("servables"), py::arg("labels"),
            py::arg("pending") = py::dict(), "Replaces the routing table.")
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")

@@ -14,6 +14,11 @@ Server::Server(const ServerOptions& options)
   predict_.Register(grpc_);
   inference_.Register(grpc_);
   rpcs_.Register(grpc_);
+  if (options.authenticate) {
+    grpc_.SetAuthorizer([this](std::string_view path, std::string_view authorization) {
+      return access_.Check(AccessOf(path), authorization);
+    });
+  }
 }
 
 Server::~Server() { Shutdown(std::chrono::milliseconds(0)); }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "codec/predict_wire.h"
+#include "serving/access_control.h"
 #include "serving/completion_queue.h"
 #include "serving/inference_service.h"
 #include "serving/predict_service.h"
@@ -26,6 +27,8 @@ struct ServerOptions {
   TensorEncoding encoding = TensorEncoding::kTypedFields;
   // How requests may use signatures, over gRPC and REST.
   InferenceOptions inference;
+  // Calls are answered as access() decides; without it, all are.
+  bool authenticate = false;
 };
 
 // The data plane put together: the gRPC port, the routing table, and what runs between them.
@@ -51,10 +54,14 @@ class Server {
   RestPredictor& rest() { return rest_; }
   CompletionQueue& completions() { return completions_; }
   RequestTap& tap() { return tap_; }
+  // Who may call what. Over gRPC it is heeded with ServerOptions::authenticate; whoever answers
+  // REST asks it.
+  AccessControl& access() { return access_; }
   // Open connections of the gRPC port.
   size_t connections() const { return grpc_.connections(); }
 
  private:
+  AccessControl access_;
   Router router_;
   RpcQueue rpcs_;
   CompletionQueue completions_;

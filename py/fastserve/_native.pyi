@@ -255,6 +255,8 @@ class ServerOptions:
     """Of answers: 0 none, 1 deflate, 2 gzip."""
     outputs_as_tensor_content: bool
     check_method_names: bool
+    authenticate: bool
+    """Calls of the gRPC port are answered as check_access() decides."""
     def __init__(self) -> None: ...
 
 class RestBody:
@@ -283,6 +285,19 @@ class Server:
         All PEM text. With `verify_clients`, clients must present a certificate that one of
         `client_roots` (empty: the system's) vouches for. Raises NativeError that names what is
         wrong by its field in SSLConfig.
+        """
+    def set_tokens(self, access: str, tokens: Sequence[str]) -> None:
+        """Replaces the tokens that open an access, "predict" or "administer". Any time.
+
+        Those for administration are good for predictions too. Without a call of this, predictions
+        need no token, and nothing opens administration. Raises NativeError for an empty token and
+        one over 512 bytes.
+        """
+    def check_access(self, access: str, authorization: bytes) -> None:
+        """Raises NativeError when a request with that value of `authorization` is to be refused.
+
+        UNAUTHENTICATED: there is no token in it that is known; PERMISSION_DENIED: it is one for
+        predictions, and `access` is "administer".
         """
     def publish(
         self,

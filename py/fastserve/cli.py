@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from fastserve import protos
 from fastserve.command_line import differing_from_default, help_text, parse_flags
 from fastserve.config.any_proto import unpack_any
+from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import batching_config
 from fastserve.config.channel_arguments import with_channel_arguments
 from fastserve.config.model_config_file import (
@@ -76,6 +77,10 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             gzip_replies=values["rest_gzip_replies"],
             header_timeout_s=values["rest_header_timeout_seconds"],
             body_timeout_s=values["rest_body_timeout_seconds"],
+        ),
+        auth=AuthConfig(
+            token_file=values["auth_token_file"],
+            admin_token_file=values["admin_auth_token_file"],
         ),
         load=_load_config(values),
         platforms=platforms,

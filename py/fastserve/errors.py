@@ -38,6 +38,7 @@ UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 DATA_LOSS: Final = 15
+UNAUTHENTICATED: Final = 16
 
 
 def code_name(code: int) -> str:

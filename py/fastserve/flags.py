@@ -266,6 +266,20 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "SIGHUP",
         ),
         Flag("rest_ssl_config_file", str, "", "the same for the HTTP port"),
+        Flag(
+            "auth_token_file",
+            str,
+            "",
+            "tokens, one a line, of which requests on both ports must bring one as `authorization: "
+            "Bearer TOKEN`; read again when it changes and on SIGHUP. Administration is closed "
+            "then, without the next flag",
+        ),
+        Flag(
+            "admin_auth_token_file",
+            str,
+            "",
+            "the same for reloads, capture and metrics; these tokens are good for all else too",
+        ),
         *(
             Flag(f"grpc_{name}", parse, default, help_)
             for name, parse, default, help_ in (
@@ -440,7 +454,8 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "enable_request_capture",
             _boolean,
             False,
-            "let callers of the gRPC port record requests, as `fastserve warmup record` does",
+            "let callers of the gRPC port (with --auth_token_file: administrators) record "
+            "requests, as `fastserve warmup record` does",
         ),
         Flag(
             "enable_serialization_as_tensor_content",

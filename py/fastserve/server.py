@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from typing import cast
 import uvloop
 
 from fastserve import _native, protos
-from fastserve.certificates import CertificateFile
+from fastserve.config.auth import read_tokens
 from fastserve.config.cpus import available_cpus
 from fastserve.config.model_config_file import (
     check_transition,
@@ -26,10 +27,11 @@ from fastserve.config.model_config_file import (
 from fastserve.config.models import ModelConfig
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.server import ServerConfig
-from fastserve.config.tls import TlsConfig
+from fastserve.config.tls import TlsConfig, read_tls_config
 from fastserve.errors import ConfigError, ServingError
 from fastserve.gateway import pages
 from fastserve.gateway.gateway import Gateway
+from fastserve.gateway.pages import Access
 from fastserve.manager.manager import ModelManager
 from fastserve.manager.reloader import ConfigFileWatcher, ConfigReloader, not_available
 from fastserve.manager.scheduling import ThreadScheduler
@@ -50,6 +52,7 @@ from fastserve.services import (
 from fastserve.services.mount import generic_handler
 from fastserve.sources.file_system import FileSystemSource
 from fastserve.sources.remote import RemoteSource, default_directory
+from fastserve.watched_file import WatchedFile
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -116,14 +119,7 @@ class ModelServer:
         self._config_file = ConfigFileWatcher(
             self._read_config_file, self._reloader, poll_wait_s=config.config_file_poll_wait_s
         )
-        self._certificates = [
-            CertificateFile(flag, path, use)
-            for flag, path, use in (
-                ("ssl_config_file", config.grpc.ssl_config_file, self._use_grpc_tls),
-                ("rest_ssl_config_file", config.rest.ssl_config_file, self._use_rest_tls),
-            )
-            if path
-        ]
+        self._files = [*self._certificate_files(), *self._token_files()]
         self._stopping = asyncio.Event()
         self._access_log = _access_log(config.observe)
         self._rpcs = RpcServer(self._native, access_log=self._access_log)
@@ -133,6 +129,7 @@ class ModelServer:
             self._manager,
             config=config.rest,
             pages=self._pages(),
+            authenticate=config.auth.enabled,
             access_log=self._access_log,
         )
 
@@ -155,14 +152,17 @@ class ModelServer:
     async def _start(self) -> None:
         models = self._config.models
         loop = asyncio.get_running_loop()
+        auth = self._config.auth
+        if auth.token_file and not auth.admin_token_file:
+            _LOGGER.info("without --admin_auth_token_file, reload, capture and metrics are closed")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        for file in self._certificates:
+        for file in self._files:
             file.load()
             file.watch()
         grpc_port = self._start_grpc()
         rest_port = await self._gateway.start() if self._config.rest.enabled else 0
-        if self._config.model_config_file or self._certificates:
+        if self._config.model_config_file or self._files:
             loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         if self._config.xla:
             enable_xla()
@@ -192,6 +192,7 @@ class ModelServer:
         options.worker_threads = self._worker_threads
         options.outputs_as_tensor_content = self._config.outputs_as_tensor_content
         options.check_method_names = self._config.check_method_names
+        options.authenticate = self._config.auth.enabled
         return options
 
     def _mount_services(self) -> None:
@@ -211,13 +212,13 @@ class ModelServer:
 
     def _pages(self) -> dict[str, pages.Page]:
         found = {
-            "/healthz": pages.alive_page,
+            "/healthz": pages.ALIVE_PAGE,
             "/readyz": pages.ready_page(self._manager.readiness, self._stopping.is_set),
         }
         if self._config.observe.metrics:
             found["/metrics"] = pages.metrics_page(self._connections, self._manager.readiness)
         if path := self._config.observe.serving_page:
-            found[path] = pages.serving_metrics_page
+            found[path] = pages.SERVING_METRICS_PAGE
         return found
 
     def _connections(self) -> Mapping[str, int]:
@@ -250,6 +251,32 @@ class ModelServer:
 
     def _use_rest_tls(self, tls: TlsConfig) -> None:
         self._gateway.use_tls(tls.ssl_context())
+
+    def _certificate_files(self) -> list[WatchedFile]:
+        return [
+            WatchedFile(flag, path, "keys and certificates", read=read_tls_config, use=use)
+            for flag, path, use in (
+                ("ssl_config_file", self._config.grpc.ssl_config_file, self._use_grpc_tls),
+                ("rest_ssl_config_file", self._config.rest.ssl_config_file, self._use_rest_tls),
+            )
+            if path
+        ]
+
+    def _token_files(self) -> list[WatchedFile]:
+        return [
+            WatchedFile(
+                flag,
+                path,
+                "tokens",
+                read=read_tokens,
+                use=functools.partial(self._native.set_tokens, access.value),
+            )
+            for flag, path, access in (
+                ("auth_token_file", self._config.auth.token_file, Access.PREDICT),
+                ("admin_auth_token_file", self._config.auth.admin_token_file, Access.ADMINISTER),
+            )
+            if path
+        ]
 
     # Models
 
@@ -310,7 +337,7 @@ class ModelServer:
         self._manager.stop()
 
     def _on_hangup(self) -> None:
-        for file in self._certificates:
+        for file in self._files:
             file.reload()
         if self._config.model_config_file:
             self._config_file.reload_now()

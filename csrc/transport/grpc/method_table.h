@@ -27,6 +27,7 @@ struct MethodTable {
 
   Methods methods;
   FallbackHandler fallback;  // may be null
+  Authorizer authorizer;     // may be null
 };
 
 }  // namespace fastserve

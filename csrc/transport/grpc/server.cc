@@ -131,6 +131,10 @@ void GrpcServer::SetFallback(FallbackHandler handler) {
   impl_->methods().fallback = std::move(handler);
 }
 
+void GrpcServer::SetAuthorizer(Authorizer authorizer) {
+  impl_->methods().authorizer = std::move(authorizer);
+}
+
 void GrpcServer::SetTls(std::shared_ptr<const TlsContext> tls) { impl_->SetTls(std::move(tls)); }
 
 Status GrpcServer::Start() { return impl_->Start(); }

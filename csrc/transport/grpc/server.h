@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/byte_buffer.h"
@@ -30,6 +31,11 @@ struct UnaryMethod {
 
 // Makes the receiver of a call that no native method takes; null = UNIMPLEMENTED. On an I/O thread.
 using FallbackHandler = std::function<std::unique_ptr<CallEvents>(CallPtr call)>;
+
+// Says whether a call to `path` is answered: OK, or how it ends instead. `authorization` is that
+// header field's value, or several joined by ", ". On an I/O thread, before the request's body is
+// looked at. Must not block.
+using Authorizer = std::function<Status(std::string_view path, std::string_view authorization)>;
 
 // What holds for every call.
 struct CallOptions {
@@ -63,7 +69,8 @@ struct GrpcServerOptions {
 };
 
 // gRPC over HTTP/2, with TLS or with prior knowledge, on event-loop threads of its own.
-// Threads: Add* and SetFallback() before Start(); SetTls() at any time from any thread; Shutdown()
+// Threads: AddUnary(), SetFallback() and SetAuthorizer() before Start(); SetTls() at any time from
+// any thread; Shutdown()
 //   and ports() from any thread afterwards.
 class GrpcServer {
  public:
@@ -75,6 +82,8 @@ class GrpcServer {
   // `path` is "/package.Service/Method".
   void AddUnary(std::string path, UnaryMethod method);
   void SetFallback(FallbackHandler handler);
+  // Without one, every call is answered, and `authorization` is metadata as any other.
+  void SetAuthorizer(Authorizer authorizer);
   // Connections accepted from now on speak TLS, on every address; those that are open stay as they
   // are.
   void SetTls(std::shared_ptr<const TlsContext> tls);

@@ -156,6 +156,8 @@ void ServerCall::OnHeader(ByteView name, ByteView value) {
   } else if (name == "grpc-accept-encoding") {
     // A handler in C++ asks for nothing that the options do not.
     if (method_ == nullptr || compression_ != Compression::kIdentity) accepted_ = value;
+  } else if (name == "authorization" && session_->methods().authorizer) {
+    TakeAuthorization(value);
   } else if (method_ == nullptr) {
     if (IsCustomKey(name)) TakeMetadata(name, value);
   } else if (name == "traceparent") {
@@ -200,6 +202,11 @@ void ServerCall::TakeMetadata(ByteView name, ByteView value) {
   }
 }
 
+void ServerCall::TakeAuthorization(ByteView value) {
+  if (!authorization_.empty()) authorization_ += ", ";
+  authorization_ += value;
+}
+
 void ServerCall::OnHeadersEnd() {
   if (Status status = CheckHeaders(); !status.ok()) return End(std::move(status));
   if (method_) {
@@ -219,7 +226,16 @@ Status ServerCall::CheckHeaders() {
     http_status_ = "415";
     return Status::Unknown("a gRPC request's content-type is application/grpc");
   }
-  return header_error_;
+  return header_error_.ok() ? Authorize() : header_error_;
+}
+
+Status ServerCall::Authorize() {
+  const Authorizer& authorizer = session_->methods().authorizer;
+  if (!authorizer) return {};
+  Status status = authorizer(path(), std::exchange(authorization_, {}));
+  // Refusals are counted and logged, whoever would have answered.
+  if (!status.ok() && method_ == nullptr) record().Start(Protocol::kGrpc, origin_->peer);
+  return status;
 }
 
 void ServerCall::StartStreaming() {

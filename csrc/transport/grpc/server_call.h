@@ -102,7 +102,9 @@ class ServerCall final : public Call,
   void TakePath(ByteView path);
   void TakeTimeout(ByteView text);
   void TakeMetadata(ByteView name, ByteView value);
+  void TakeAuthorization(ByteView value);
   Status CheckHeaders();
+  Status Authorize();
   void StartStreaming();
   void Deliver(ByteBuffer message);
   void StartResponse(const Metadata& metadata);
@@ -123,6 +125,7 @@ class ServerCall final : public Call,
   const MethodTable::Entry* method_ = nullptr;  // null when not native
   std::string path_;                            // when not native
   Metadata metadata_;                           // of streaming calls
+  std::string authorization_;                   // where there is an authorizer; until it has said
   std::optional<Clock::time_point> deadline_;
   EventLoop::TimerId deadline_timer_;
   Status header_error_;

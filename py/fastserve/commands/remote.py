@@ -50,10 +50,14 @@ class Server(Protocol):
 class GrpcServer:
     """A server's gRPC port."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        """`address` is what grpcio takes (`host:port`, `unix:/path`), `timeout_s` for each call."""
+    def __init__(self, address: str, timeout_s: float, fields: Mapping[str, str]) -> None:
+        """`address` is what grpcio takes (`host:port`, `unix:/path`), `timeout_s` for each call.
+
+        `fields` go with each call, as metadata.
+        """
         self._address = address
         self._timeout_s = timeout_s
+        self._metadata = tuple(fields.items())
 
     def signatures(self, model: ModelChoice) -> Mapping[str, Any]:
         """As Server has it."""
@@ -96,7 +100,7 @@ class GrpcServer:
                 response_deserializer=response_class.FromString,
             )
             try:
-                return call(request, timeout=self._timeout_s)
+                return call(request, timeout=self._timeout_s, metadata=self._metadata)
             except grpc.RpcError as error:
                 text = f"{self._address}: {error.code().name}: {error.details()}"
                 raise CommandError(text) from None
@@ -105,10 +109,14 @@ class GrpcServer:
 class RestServer:
     """A server's HTTP port."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        """`address` is `host:port`. `timeout_s` is for each wait for the server."""
+    def __init__(self, address: str, timeout_s: float, fields: Mapping[str, str]) -> None:
+        """`address` is `host:port`. `timeout_s` is for each wait for the server.
+
+        `fields` go with each request, in its header.
+        """
         self._address = address
         self._timeout_s = timeout_s
+        self._headers = {"Accept": "application/json", **fields}
 
     def signatures(self, model: ModelChoice) -> Mapping[str, Any]:
         """As Server has it."""
@@ -142,7 +150,7 @@ class RestServer:
         """Returns that member of the answer."""
         connection = http.client.HTTPConnection(self._address, timeout=self._timeout_s)
         try:
-            connection.request(verb, path, body, {"Accept": "application/json"})
+            connection.request(verb, path, body, self._headers)
             response = connection.getresponse()
             text = response.read()
         except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 
 from fastserve import protos
+from fastserve.commands.credentials import add_token_file, authorization
 from fastserve.commands.outcome import CommandError, report_failure
 from fastserve.servables.warmup import MAX_RECORDS, requests_path, write_warmup_file
 
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--count", type=_count, default=100, help="how many, at the most")
     record.add_argument("--seconds", type=float, default=60.0, help="how long, at the most")
+    add_token_file(record)
     return parser
 
 
@@ -70,6 +72,7 @@ def _count(text: str) -> int:
 def _captured(options: argparse.Namespace) -> Iterator[bytes]:
     """Yields requests until there are enough of them, or the time is up and there are some."""
     request = protos.CaptureRequest(model=options.model, limit=options.count)
+    metadata = tuple(authorization(options).items())
     taken = 0
     with grpc.insecure_channel(options.server) as channel:
         call = channel.unary_stream(
@@ -78,7 +81,7 @@ def _captured(options: argparse.Namespace) -> Iterator[bytes]:
             response_deserializer=protos.CapturedRequest.FromString,
         )
         try:
-            for captured in call(request, timeout=options.seconds):
+            for captured in call(request, timeout=options.seconds, metadata=metadata):
                 taken += 1
                 yield captured.predict_request
         except grpc.RpcError as error:

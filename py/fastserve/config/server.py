@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
@@ -312,6 +313,7 @@ class ServerConfig:
     """End when a model cannot be loaded at start."""
     grpc: GrpcConfig = field(default_factory=GrpcConfig)
     rest: RestConfig = field(default_factory=RestConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     platforms: Mapping[str, PlatformConfig] = field(
         default_factory=lambda: {TENSORFLOW_PLATFORM: PlatformConfig()}
@@ -322,7 +324,7 @@ class ServerConfig:
     custom_op_libraries: tuple[str, ...] = ()
     """Absolute paths of shared libraries, loaded before any model."""
     request_capture: bool = False
-    """Whoever reaches the gRPC port may record requests."""
+    """Whoever reaches the gRPC port, and may administer, may record requests."""
     outputs_as_tensor_content: bool = False
     """Predict over gRPC answers with `tensor_content` instead of typed fields."""
     check_method_names: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import time
 from collections import deque
@@ -51,13 +52,16 @@ class Handler(Protocol):
     read_buffer: memoryview
     """For bytes that come in, until they are parsed; all connections share it."""
     draining: bool
-    cors: bool
-    """Whether pages of any origin may read the replies."""
+    cors: bytes
+    """Header fields of the API's replies."""
 
     access_log: AccessLog | None
 
     def make_body(self, request: Request) -> Body:
         """Returns what takes the pieces of a request's body; its header is known."""
+
+    def refusal(self, request: Request) -> Reply | None:
+        """Returns the answer to a request that is not to be handled; its header is known."""
 
     def handle(self, request: Request, done: Done) -> None:
         """Has the request answered through `done`, at once or later."""
@@ -201,6 +205,9 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._request.accept += b"," + value
         elif key == b"accept-encoding":
             self._request.accept_encoding += b"," + value
+        elif key == b"authorization":
+            before = self._request.authorization
+            self._request.authorization = b", ".join((before, value)) if before else value
         elif key == b"expect":
             self._request.expects_continue = value.lower() == b"100-continue"
         elif key == b"traceparent":
@@ -216,7 +223,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         request.verb = self._parser.get_method().decode()
         request.is_http_1_0 = self._parser.get_http_version() == "1.0"
         request.keep_alive = self._parser.should_keep_alive()
-        if request.expects_continue and not self._deaf and self._transport and not self.busy:
+        request.refusal = self._handler.refusal(request)
+        if not request.expects_continue:
+            return
+        if request.refusal is not None:
+            self._refuse(dataclasses.replace(request.refusal, close=True))
+        elif not self._deaf and self._transport and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -227,7 +239,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         before = request.size
         request.size += len(body)
         self._check_size(request.size)
-        if self._deaf:
+        if self._deaf or request.refusal is not None:
             return
         if before == 0:
             request.body = body  # the first piece, which mostly is all

@@ -25,11 +25,19 @@ from fastserve.errors import (
     ServingError,
 )
 from fastserve.gateway.accept import admits_gzip, admits_json, prefers_json
+from fastserve.gateway.access import refusal
 from fastserve.gateway.connection import Done, HttpConnection
 from fastserve.gateway.limits import Limits
 from fastserve.gateway.media import NATIVE_TYPES, body_format, gzipped
 from fastserve.gateway.pages import Page
-from fastserve.gateway.replies import HTML, Reply, error_reply, http_status
+from fastserve.gateway.replies import (
+    HTML,
+    Reply,
+    cors_fields,
+    error_reply,
+    http_status,
+    without_body,
+)
 from fastserve.gateway.request import Body, Request
 from fastserve.gateway.routes import MISSING_NAME, Method, Route, find_route
 from fastserve.observe.access_log import AccessLog
@@ -91,6 +99,9 @@ class RestPredictor(Protocol):
     ) -> _native.RestAnswer | None:
         """Returns the answer, or None when it comes later under `token`."""
 
+    def check_access(self, access: str, authorization: bytes) -> None:
+        """Raises NativeError when a request with that `authorization` is to be refused."""
+
     @property
     def rest_completion_fd(self) -> int:
         """Readable when rest_completions() has something."""
@@ -112,13 +123,18 @@ class Gateway:
         *,
         config: RestConfig,
         pages: Mapping[str, Page],
+        authenticate: bool = False,
         access_log: AccessLog | None = None,
     ) -> None:
-        """`pages` are by path, and hide no path of the API."""
+        """`pages` are by path, and hide no path of the API.
+
+        `authenticate`: only requests that `predictor` gives access are answered.
+        """
         self.max_body_bytes = config.max_body_bytes
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self.draining = False
-        self.cors = config.cors
+        self.cors = cors_fields(authorization=authenticate) if config.cors else b""
+        self._authenticate = authenticate
         self._config = config
         self._limits = Limits(config.header_timeout_s, config.body_timeout_s, config.idle_timeout_s)
         self._timeout_s = config.timeout_s
@@ -210,8 +226,17 @@ class Gateway:
         body_type = "json" if request.gzip else body_format(request.content_type)
         return _native.RestBody(body_type, request.declared_size)
 
+    def refusal(self, request: Request) -> Reply | None:
+        """Returns the answer to a request without a token that opens what it asks for."""
+        if not self._authenticate:
+            return None
+        return refusal(request, self._pages, self._predictor.check_access)
+
     def handle(self, request: Request, done: Done) -> None:
         """Has a request answered, at once or later."""
+        if request.refusal is not None:
+            _counted("", done)(request.refusal)
+            return
         if self._config.gzip_replies and admits_gzip(request.accept_encoding):
             done = self._compressing(done)
         route = find_route(request.verb, request.target.decode("latin-1"), request.origin)
@@ -241,7 +266,7 @@ class Gateway:
 
     def _answer_beside_api(self, request: Request, refusal: Reply, done: Done) -> None:
         """Answers with a page, where there is one, or with the refusal."""
-        path, mark, query = request.target.decode("latin-1").partition("?")
+        path, query = request.split_target()
         page = self._pages.get(path)
         if page is None or refusal.status == 501:  # A verb that is not known.
             is_of_api = refusal.content_type != HTML
@@ -249,10 +274,9 @@ class Gateway:
             return
 
         def show(reply: Reply) -> None:
-            bare = request.verb == "HEAD"
-            done(dataclasses.replace(reply, body=b"", bare=True) if bare else reply)
+            done(without_body(reply) if request.verb == "HEAD" else reply)
 
-        self._beside(functools.partial(page, path, mark + query), show)
+        self._beside(functools.partial(page.show, path, query), show)
 
     # Predictions
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from fastserve.gateway.replies import METRICS, TEXT, Reply
 from fastserve.observe import own_page, serving_page
 
-Page: TypeAlias = Callable[[str, str], Reply]
-"""Takes path and query of a request; may take milliseconds. Any thread."""
+
+class Access(Enum):
+    """What a request is for, which decides whose token opens it; values are the native side's."""
+
+    OPEN = ""
+    """Nobody's."""
+    PREDICT = "predict"
+    ADMINISTER = "administer"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Something to read beside the API."""
+
+    show: Callable[[str, str], Reply]
+    """Takes path and query of a request; may take milliseconds. Any thread."""
+    access: Access
 
 
 def metrics_page(
@@ -20,10 +37,10 @@ def metrics_page(
     def page(_path: str, _query: str) -> Reply:
         return Reply(200, own_page.page(connections(), ready()), METRICS)
 
-    return page
+    return Page(page, Access.ADMINISTER)
 
 
-def serving_metrics_page(path: str, query: str) -> Reply:
+def _serving_metrics(path: str, query: str) -> Reply:
     """TensorFlow Serving's page of metrics (model_servers/http_server.cc)."""
     if query:
         text = f"Unexpected path: {path}{query}. Should be {path}"
@@ -31,9 +48,10 @@ def serving_metrics_page(path: str, query: str) -> Reply:
     return Reply(200, serving_page.page(), TEXT)
 
 
-def alive_page(_path: str, _query: str) -> Reply:
-    """Says that the process answers."""
-    return Reply(200, b"ok\n", TEXT)
+SERVING_METRICS_PAGE: Final = Page(_serving_metrics, Access.ADMINISTER)
+
+ALIVE_PAGE: Final = Page(lambda _path, _query: Reply(200, b"ok\n", TEXT), Access.OPEN)
+"""Says that the process answers."""
 
 
 def ready_page(ready: Callable[[], Mapping[str, bool]], draining: Callable[[], bool]) -> Page:
@@ -50,4 +68,4 @@ def ready_page(ready: Callable[[], Mapping[str, bool]], draining: Callable[[], b
             return Reply(503, "".join(f"{each}\n" for each in problems).encode(), TEXT)
         return Reply(200, b"ok\n", TEXT)
 
-    return page
+    return Page(page, Access.OPEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fastserve.errors import ServingError
@@ -89,6 +89,11 @@ def error_reply(error: ServingError) -> Reply:
     return Reply(http_status(error.code), error_body(error.message), code=error.code)
 
 
+def without_body(reply: Reply) -> Reply:
+    """Returns what HEAD is answered in the place of a reply."""
+    return replace(reply, body=b"", bare=True)
+
+
 @functools.cache
 def html_reply(status: int, *, bare: bool = False) -> Reply:
     """Returns the page for what the API has no JSON answer to; it closes the connection."""
@@ -101,21 +106,27 @@ def html_reply(status: int, *, bare: bool = False) -> Reply:
     return Reply(status, b"" if bare else body, HTML, bare=bare, close=True)
 
 
-_CORS: Final = (
-    b"Access-Control-Allow-Origin: *\r\n"
-    b"Access-Control-Allow-Methods: POST, GET\r\n"
-    b"Access-Control-Allow-Headers: Content-Type\r\n"
-)
+def cors_fields(*, authorization: bool) -> bytes:
+    """Returns the header fields that let pages of any origin read a reply.
+
+    `authorization`: they may send that header besides.
+    """
+    headers = b"Content-Type, Authorization" if authorization else b"Content-Type"
+    return (
+        b"Access-Control-Allow-Origin: *\r\n"
+        b"Access-Control-Allow-Methods: POST, GET\r\n"
+        b"Access-Control-Allow-Headers: %b\r\n"
+    ) % headers
 
 
 _OF_API: Final = (JSON, DEFAULT_TYPE)
 
 
 @functools.cache
-def _head(status: int, content_type: bytes, close: bool, cors: bool) -> bytes:
+def _head(status: int, content_type: bytes, close: bool, cors: bytes) -> bytes:
     line = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (status, _REASONS[status], content_type)
-    if cors and content_type in _OF_API:
-        line += _CORS
+    if content_type in _OF_API:
+        line += cors
     return line + b"Connection: close\r\n" if close else line
 
 
@@ -127,11 +138,11 @@ def _date_line(second: int) -> bytes:
     return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year} {clock} GMT\r\n".encode()
 
 
-def render_head(reply: Reply, connection: bytes, now: float, *, cors: bool = False) -> bytes:
+def render_head(reply: Reply, connection: bytes, now: float, *, cors: bytes = b"") -> bytes:
     """Returns status line and headers, up to the body.
 
     `connection`: that header's line, or b""; not looked at where the reply itself closes. `cors`:
-    with the headers that let pages of any origin read the reply.
+    fields of a reply of the API.
     """
     head = _head(reply.status, reply.content_type, reply.close, cors) + _date_line(int(now))
     if not reply.bare:

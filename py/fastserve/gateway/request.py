@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from fastserve.gateway.replies import Reply
 
 
 class Body(Protocol):
@@ -27,6 +29,8 @@ class Request:
     """Values of that header, joined by commas."""
     accept_encoding: bytes = b""
     """The same."""
+    authorization: bytes = field(default=b"", repr=False)
+    """The same."""
     gzip: bool = False
     expects_continue: bool = False
     keep_alive: bool = True
@@ -40,3 +44,10 @@ class Request:
     begun: float = 0.0
     """By time.monotonic()."""
     traceparent: str = ""
+    refusal: Reply | None = None
+    """The answer, where its header alone decides that; the body is not kept then."""
+
+    def split_target(self) -> tuple[str, str]:
+        """Returns the path as it came, and the query with its question mark."""
+        path, mark, query = self.target.decode("latin-1").partition("?")
+        return path, mark + query

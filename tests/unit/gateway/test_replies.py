@@ -8,6 +8,7 @@ from fastserve.errors import INVALID_ARGUMENT, NOT_FOUND, ServingError
 from fastserve.gateway.replies import (
     DEFAULT_TYPE,
     Reply,
+    cors_fields,
     error_body,
     error_reply,
     html_reply,
@@ -54,14 +55,16 @@ def test_further_fields_come_before_the_connection_line() -> None:
 
 
 def test_pages_of_any_origin_may_read_replies_where_that_is_wanted() -> None:
-    head = render_head(Reply(200, b"{}"), b"", NOW, cors=True)
+    cors = cors_fields(authorization=False)
+    head = render_head(Reply(200, b"{}"), b"", NOW, cors=cors)
     assert head == (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         b"Access-Control-Allow-Origin: *\r\n"
         b"Access-Control-Allow-Methods: POST, GET\r\n"
         b"Access-Control-Allow-Headers: Content-Type\r\n" + DATE + b"Content-Length: 2\r\n\r\n"
     )
-    assert b"Access-Control" not in render_head(html_reply(404), b"", NOW, cors=True)
+    assert b"Access-Control" not in render_head(html_reply(404), b"", NOW, cors=cors)
+    assert cors_fields(authorization=True).endswith(b"-Headers: Content-Type, Authorization\r\n")
 
 
 def test_empty_body_has_length_zero_and_the_stated_type() -> None:

@@ -1,4 +1,4 @@
-"""Keeps a listener's keys and certificates those of its file."""
+"""Keeps what a server uses that of its file: certificates, tokens."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from fastserve.config.tls import TlsConfig, read_tls_config
 from fastserve.errors import ConfigError, ServingError
 
 _LOGGER = logging.getLogger(__name__)
@@ -17,24 +16,37 @@ _POLL_S = 1.0
 """Between two looks at the file."""
 
 _Stamp: TypeAlias = "tuple[int, int, int] | None"
+T = TypeVar("T")
 
 
-class CertificateFile:
-    """One file of an SSLConfig, read at start and whenever it changes. Event loop's thread only."""
+class WatchedFile:
+    """One file, read at start and whenever it changes. Event loop's thread only."""
 
-    def __init__(self, flag: str, path: str, use: Callable[[TlsConfig], None]) -> None:
-        """`use` gives it to new connections; raises ValueError that says what is wrong."""
+    def __init__(
+        self,
+        flag: str,
+        path: str,
+        what: str,
+        *,
+        read: Callable[[str, str], T],
+        use: Callable[[T], None],
+    ) -> None:
+        """`what` names what it holds, in plural.
+
+        `read` takes flag and path, and raises ServingError that names them; `use` puts what it
+        returns in force, and raises ValueError that says what is wrong with it.
+        """
         self._flag = flag
         self._path = path
-        self._use = use
+        self._what = what
+        self._apply: Callable[[], None] = lambda: use(read(flag, path))
         self._seen: _Stamp = None
 
     def load(self) -> None:
         """Reads the file and uses what it holds. Raises ServingError that names the file."""
         self._seen = self._stamp()
-        config = read_tls_config(self._flag, self._path)
         try:
-            self._use(config)
+            self._apply()
         except ValueError as error:
             raise ConfigError(f"--{self._flag}={self._path}: {error}") from error
 
@@ -43,9 +55,9 @@ class CertificateFile:
         try:
             self.load()
         except ServingError as error:
-            _LOGGER.error("keys and certificates stay as they were: %s", error)
+            _LOGGER.error("%s stay as they were: %s", self._what, error)
         else:
-            _LOGGER.info("new connections use the keys and certificates of %s", self._path)
+            _LOGGER.info("the %s of %s are in use", self._what, self._path)
 
     def watch(self) -> None:
         """Reloads the file from now on when it has changed."""
