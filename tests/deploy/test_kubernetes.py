@@ -20,6 +20,8 @@ EVERYTHING = (
     '--set-json=networkPolicy.clients=[{"namespaceSelector":{}}]',
     '--set-json=networkPolicy.metrics=[{"podSelector":{}}]',
     "--set=serviceAccountName=models",
+    "--set=auth.secretName=tokens,auth.tokensKey=clients,auth.adminTokensKey=admins",
+    "--set=auth.metricsTokenKey=prometheus",
     '--set-json=topologySpreadConstraints=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}]',
 )
 
@@ -117,14 +119,48 @@ def test_autoscaler_owns_the_number_of_replicas() -> None:
     assert metric["pods"]["metric"]["name"] == "fastserve_requests_in_flight"
 
 
+def test_tokens_are_mounted_from_a_secret_whole_so_that_they_may_change() -> None:
+    settings = "--set=auth.secretName=tokens,auth.tokensKey=clients,auth.adminTokensKey=admins"
+    objects = _objects(*VOLUME, settings)
+    server = _server(objects)
+    (mount,) = (each for each in server["volumeMounts"] if each["name"] == "auth")
+    assert "subPath" not in mount
+    assert {
+        f"--auth_token_file={mount['mountPath']}/clients",
+        f"--admin_auth_token_file={mount['mountPath']}/admins",
+    } <= set(server["args"])
+    volumes = objects["Deployment/t-fastserve"]["spec"]["template"]["spec"]["volumes"]
+    (volume,) = (each for each in volumes if each["name"] == "auth")
+    assert volume["secret"] == {"secretName": "tokens", "defaultMode": 0o440}
+
+
+def test_no_token_is_asked_for_unless_a_key_is_set() -> None:
+    objects = _objects(*VOLUME, "--set=serviceMonitor.enabled=true,auth.secretName=tokens")
+    assert not [word for word in _server(objects)["args"] if "auth" in word]
+    assert "tokens" not in str(objects)
+
+
+def test_prometheus_sends_its_token_to_both_pages() -> None:
+    objects = _objects(
+        *VOLUME,
+        "--set=serviceMonitor.enabled=true,auth.secretName=tokens,auth.adminTokensKey=admins",
+        "--set=auth.metricsTokenKey=prometheus",
+    )
+    endpoints = objects["ServiceMonitor/t-fastserve"]["spec"]["endpoints"]
+    assert [each["path"] for each in endpoints] == ["/metrics", "/monitoring/prometheus/metrics"]
+    for each in endpoints:
+        assert each["authorization"]["credentials"] == {"name": "tokens", "key": "prometheus"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ((), "models.volume is empty"),
+        ((*VOLUME, "--set=auth.tokensKey=clients"), "auth.secretName is empty"),
         ((*VOLUME, "--set=replica=3"), "replica"),
         ((*VOLUME, "--set=gpus=many"), "gpus"),
     ],
-    ids=["no models", "unknown value", "wrong type"],
+    ids=["no models", "no secret", "unknown value", "wrong type"],
 )
 def test_chart_refuses_values_that_say_nothing_useful(
     settings: tuple[str, ...], message: str

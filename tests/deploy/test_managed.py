@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from deploy_tools import DEPLOY, attempt, network, run
 
 from support.waiting import wait_until
 
 MANAGED = DEPLOY / "managed"
+TOKEN = "ZTBhYzlkMDQ3OGU5"
 TREE = {"modelA": (1,), "modelB": (1, 2), "modelC": (1, 2, 3)}
 
 #: A client of deploy/managed with its last arguments, and what it printed.
@@ -41,8 +43,11 @@ exec chroot "$2" sh -c "$3"
 
 
 @contextmanager
-def _deployed(description: Path, models: Path, scratch: Path) -> Iterator[Call]:
-    """Runs the container of a description, over the models where it mounts them."""
+def _deployed(description: Path, models: Path, scratch: Path, flags: str = "") -> Iterator[Call]:
+    """Runs the container of a description, over the models where it mounts them.
+
+    `flags`: more of the server's, behind the script.
+    """
     service = json.loads(description.read_text())
     (container,), (storage,) = service["containers"], service["storage"]
     image = scratch / "image"
@@ -56,18 +61,18 @@ def _deployed(description: Path, models: Path, scratch: Path) -> Iterator[Call]:
         command = [*inside, "unshare", "--mount", "sh", "-ec", INSIDE, "sh", image, empty]
         with (scratch / "log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, container["script"]],
+                [*command, f"{container['script']} {flags}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=os.environ | environment,
             )
 
-        def call(client: str, *arguments: str) -> str:
+        def call(client: str, *arguments: str, token: str = TOKEN) -> str:
             address = f"127.0.0.1:{container['port']}"
             if client == "client_http.py":
                 address = f"http://{address}"
-            words = (sys.executable, MANAGED / client, address, "secret", *arguments)
+            words = (sys.executable, MANAGED / client, address, token, *arguments)
             return run(*inside, *words).splitlines()[-1]
 
         def is_ready() -> bool:
@@ -87,6 +92,7 @@ def _lay_out(store: Path, models: Path) -> None:
             source = models / "half_plus_two" / str(version)
             shutil.copytree(source, store / name / str(version))
     shutil.copy(MANAGED / "model_config.pbtxt", store)
+    (store / "tokens").write_text(f"{TOKEN}\n")
 
 
 def _image_environment() -> dict[str, str]:
@@ -109,6 +115,23 @@ def _install(image: Path) -> None:
 def test_one_model_is_served_by_its_name(models: Path, tmp_path: Path) -> None:
     with _deployed(MANAGED / "one_model.json", models, tmp_path) as call:
         assert call("client_http.py", "modelA") == "[2.5, 3.0]"
+
+
+@pytest.mark.parametrize(
+    ("description", "words", "refusal"),
+    [
+        ("one_model.json", ("client_http.py", "modelA"), "HTTP Error 401: Unauthorized"),
+        ("three_models_grpc.json", ("client_grpc.py", "modelA"), "StatusCode.UNAUTHENTICATED"),
+    ],
+)
+def test_server_checks_the_token_that_calls_carry(
+    models: Path, tmp_path: Path, description: str, words: tuple[str, ...], refusal: str
+) -> None:
+    flags = "--auth_token_file=/models/tokens"
+    with _deployed(MANAGED / description, models, tmp_path, flags) as call:
+        assert call(*words) == "[2.5, 3.0]"
+        with pytest.raises(AssertionError, match=refusal):
+            call(*words, token=f"{TOKEN}x")
 
 
 def test_three_models_are_served_by_policy_and_label_over_http(

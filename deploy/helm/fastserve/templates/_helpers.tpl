@@ -16,6 +16,11 @@ labels:
   helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{- /* Not empty where any call needs a token. */ -}}
+{{- define "fastserve.authenticates" -}}
+{{- .Values.auth.tokensKey }}{{ .Values.auth.adminTokensKey }}
+{{- end }}
+
 {{- define "fastserve.ports" -}}
 - name: grpc
   port: {{ .Values.service.grpcPort }}
