@@ -16,7 +16,8 @@ constexpr Rule kRules[] = {
     {"/tensorflow.serving.ModelService/GetModelStatus", Access::kPredict},
     {"/grpc.reflection.v1.ServerReflection/", Access::kPredict},
     {"/grpc.reflection.v1alpha.ServerReflection/", Access::kPredict},
-    {"/grpc.health.v1.Health/", Access::kOpen},
+    {"/grpc.health.v1.Health/Check", Access::kOpen},
+    {"/grpc.health.v1.Health/Watch", Access::kOpen},
 };
 
 constexpr std::string_view kScheme = "bearer";

@@ -165,7 +165,11 @@ def test_every_native_method_is_guarded(server: ServerProcess) -> None:
 
 def test_capture_and_what_is_not_known_are_administration(server: ServerProcess) -> None:
     with Client(server.grpc_port) as client:
-        for path in ("/fastserve.RequestCapture/CapturePredict", "/other.Service/Method"):
+        for path in (
+            "/fastserve.RequestCapture/CapturePredict",
+            "/grpc.health.v1.Health/List",
+            "/other.Service/Method",
+        ):
             assert unary(client, path, None) == (NO_TOKEN, HOW)
             assert unary(client, path, CLIENT) == (DENIED, NOT_ADMIN)
         assert unary(client, "/other.Service/Method", ADMIN)[0] is grpc.StatusCode.UNIMPLEMENTED

@@ -9,6 +9,7 @@ import pytest
 from fastserve import cli, protos
 from fastserve.cli import START_FAILED, server_config
 from fastserve.command_line import help_text, parse_flags
+from fastserve.config.auth import AuthConfig
 from fastserve.config.models import (
     TENSORFLOW_PLATFORM,
     ModelConfig,
@@ -197,6 +198,8 @@ def test_listening_flags_reach_the_configuration() -> None:
     assert (made.grpc.socket_path, made.grpc.socket_mode) == ("/s", 0o660)
     assert made.grpc.listen_addresses == ("a:1", "b:2")
     assert (made.grpc.ssl_config_file, made.rest.ssl_config_file) == ("/t", "/u")
+    auth = AuthConfig(token_file="/v", admin_token_file="/w")
+    assert config("--auth_token_file=/v", "--admin_auth_token_file=/w").auth == auth
     assert config().grpc.socket_mode is None
 
 

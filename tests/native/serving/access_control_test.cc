@@ -35,7 +35,7 @@ TEST(AccessOfTest, WhatIsNotKnownIsAdministration) {
   for (const char* path : {"/tensorflow.serving.ModelService/HandleReloadConfigRequest",
                            "/tensorflow.serving.ModelService/GetModelStatusOfAll",
                            "/fastserve.RequestCapture/CapturePredict", "/new.Service/Method",
-                           "/grpc.health.v1.HealthAdmin/Set", "/", "", "*"}) {
+                           "/grpc.health.v1.Health/List", "/", "", "*"}) {
     EXPECT_EQ(AccessOf(path), Access::kAdminister) << path;
   }
 }
