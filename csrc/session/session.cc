@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <thread>
@@ -65,6 +66,8 @@ Status SetConfig(const TfApi& api, TF_SessionOptions* options, const std::string
 
 // Whether a session of this tensorflow.ConfigProto starts threads that no other session shares.
 bool HasThreadsOfItsOwn(ByteView config_proto) {
+  static const char* const all = std::getenv("TF_OVERRIDE_GLOBAL_THREADPOOL");
+  if (all != nullptr && std::string_view(all) == "1") return true;
   constexpr uint32_t kUsePerSessionThreads = VarintTag(9);
   constexpr uint32_t kSessionInterOpThreadPool = BytesTag(12);
   bool found = false;

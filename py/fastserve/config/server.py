@@ -319,6 +319,8 @@ class ServerConfig:
         default_factory=lambda: {TENSORFLOW_PLATFORM: PlatformConfig()}
     )
     """By name, which models give as their platform."""
+    per_model_threads: bool = False
+    """Each session has intra-op threads of its own."""
     xla: bool = False
     """Let XLA compile what models mark for it; their requests fail otherwise."""
     custom_op_libraries: tuple[str, ...] = ()

@@ -63,7 +63,10 @@ def load_lite(
     thread_name = f"fastserve-lite-{name}-{version}"
     if config.interpreters_per_pool > 1:
         parameters = batching_parameters(model, pools, config.interpreters_per_pool)
-        batching = batch_policy(parameters), _native.BatchScheduler(pools, thread_name)
+        batching = (
+            batch_policy(parameters),
+            _native.BatchScheduler(pools, thread_name, spare_threads=0),
+        )
     queue = _native.LiteQueue()
     try:
         servable = _native.Servable.make_lite(
