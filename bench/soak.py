@@ -2,11 +2,14 @@
 
     python -m bench soak swap [--seconds 30]    full load, a new version each second
     python -m bench soak memory [--swaps 100]   resident memory over many swaps
+    python -m bench soak unruly [--seconds 600] batches, swaps, cancels, deadlines and nonsense
 
 `swap`: every second a new version appears in the model's folder (by rename) and the one before the
 last is removed, while 8 x 32 calls are in flight. Every answer must be the value of the version
 that it names, with no failed request at all. `memory`: after each swap has been served, resident
-memory is read; it must not grow from the first swaps to the last.
+memory is read; it must not grow from the first swaps to the last. `unruly`: as `swap`, with
+batching, beside clients that cancel, have no time or ask for nonsense (load/unruly_clients.py): the
+well-behaved load sees no failed request, no answer is wrong, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +44,7 @@ from .servers import add_fastserve_options, fastserve_command
 
 MODEL = "half_plus_two"
 FULL_LOAD = Load(connections=8, streams=32)
+WARM_UP_S = 1.0
 
 
 class VersionedModel:
@@ -110,35 +114,106 @@ def serving(model: VersionedModel, options: argparse.Namespace, work: Path) -> I
 
 def soak_swaps(options: argparse.Namespace, work: Path) -> SwapReport:
     """Full load for `options.seconds` with a swap each second."""
-    warm_up = 1.0
-    # One swap a second from the load's start to just before its end.
-    swaps = int(options.seconds + warm_up) - 1
-    model = VersionedModel(swaps + 1, work)
+    model = VersionedModel(swaps_in(options.seconds) + 1, work)
     with serving(model, options, work) as server:
-        exchange = model.exchange(*range(1, swaps + 2))
-        command = loadgen_command(
-            exchange,
-            FULL_LOAD,
-            port=server.port,
-            seconds=options.seconds,
-            warm_up=warm_up,
-            pids=server.pids,
+        return swap_under_load(model, server, options.seconds)
+
+
+def swaps_in(seconds: float) -> int:
+    """One a second from the load's start to just before its end."""
+    return int(seconds + WARM_UP_S) - 1
+
+
+def swap_under_load(
+    model: VersionedModel,
+    server: Server,
+    seconds: float,
+    on_second: Callable[[], object] = lambda: None,
+) -> SwapReport:
+    """Loads the server for `seconds` while all of the model's versions come and go."""
+    swaps = swaps_in(seconds)
+    command = loadgen_command(
+        model.exchange(*range(1, swaps + 2)),
+        FULL_LOAD,
+        port=server.port,
+        seconds=seconds,
+        warm_up=WARM_UP_S,
+        pids=server.pids,
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loadgen:
+        for _ in swap_each_second(model, swaps):
+            on_second()
+        output, _ = loadgen.communicate(timeout=seconds + 60)
+    if loadgen.returncode not in (0, 1):
+        raise BenchError("loadgen failed")
+    return swap_report(seconds, swaps + 1, read_result(output))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnrulyReport:
+    """What became of well-behaved and unruly clients, and of the server's memory."""
+
+    swaps: SwapReport
+    unruly_right: int
+    unruly_wrong: list[str]
+    unruly_codes: dict[str, int]
+    """How their calls ended that got no answer."""
+    early_kib: float
+    """Median of resident memory over the second tenth of the time."""
+    late_kib: float
+    """Median over the last tenth."""
+
+    @property
+    def passed(self) -> bool:
+        """Nothing was wrong, nothing failed but what had to, and memory is what it was."""
+        expected = {"CANCELLED", "DEADLINE_EXCEEDED", "FAILED_PRECONDITION", "INVALID_ARGUMENT"}
+        return (
+            self.swaps.passed
+            and not self.unruly_wrong
+            and self.unruly_right > 0
+            and expected <= self.unruly_codes.keys() <= expected | {"RESOURCE_EXHAUSTED"}
+            and self.late_kib <= self.early_kib * 1.05
         )
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loadgen:
-            swap_each_second(model, swaps)
-            output, _ = loadgen.communicate(timeout=options.seconds + 60)
-        if loadgen.returncode not in (0, 1):
-            raise BenchError("loadgen failed")
-    return swap_report(options.seconds, swaps + 1, read_result(output))
 
 
-def swap_each_second(model: VersionedModel, swaps: int) -> None:
+def soak_unruly(options: argparse.Namespace, work: Path) -> UnrulyReport:
+    """Full load with batching, a swap each second and unruly clients for `options.seconds`."""
+    parameters = work / "batching.config"
+    parameters.write_text("max_batch_size { value: 64 } max_enqueued_batches { value: 1000 }")
+    options.fastserve_flag += ["--enable_batching", f"--batching_parameters_file={parameters}"]
+    command = [options.python, str(ROOT / "bench" / "load" / "unruly_clients.py"), "--seed", "1"]
+    command += ["--seconds", str(options.seconds)]
+    model = VersionedModel(swaps_in(options.seconds) + 1, work)
+    sizes: list[int] = []
+    with serving(model, options, work) as server:
+        command += ["--port", str(server.port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as clients:
+            swaps = swap_under_load(
+                model, server, options.seconds, lambda: sizes.append(resident_kib(server.pid))
+            )
+            output, _ = clients.communicate(timeout=120)
+    if clients.returncode != 0:
+        raise BenchError("the unruly clients broke off")
+    unruly = json.loads(output)
+    tenth = max(1, len(sizes) // 10)
+    return UnrulyReport(
+        swaps=swaps,
+        unruly_right=unruly["right"],
+        unruly_wrong=unruly["wrong"],
+        unruly_codes=unruly["codes"],
+        early_kib=statistics.median(sizes[tenth : 2 * tenth] or sizes),
+        late_kib=statistics.median(sizes[-tenth:]),
+    )
+
+
+def swap_each_second(model: VersionedModel, swaps: int) -> Iterator[None]:
     """Publishes `swaps` versions on the second, keeping the two newest on disk."""
     begin = time.monotonic()
     for swap in range(1, swaps + 1):
         time.sleep(max(0.0, begin + swap - time.monotonic()))
         model.publish_next()
         model.remove(model.newest - 2)
+        yield
 
 
 def swap_report(seconds: float, published: int, result: LoadResult) -> SwapReport:
@@ -224,6 +299,13 @@ def soak_memory(options: argparse.Namespace, work: Path) -> MemoryReport:
     )
 
 
+MODES: dict[str, Callable[[argparse.Namespace, Path], SwapReport | MemoryReport | UnrulyReport]] = {
+    "swap": soak_swaps,
+    "memory": soak_memory,
+    "unruly": soak_unruly,
+}
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -231,8 +313,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=(__doc__ or "").split("\n", 1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("mode", choices=["swap", "memory"])
-    parser.add_argument("--seconds", type=float, default=30.0, help="of the swap mode")
+    parser.add_argument("mode", choices=list(MODES))
+    parser.add_argument("--seconds", type=float, default=30.0, help="of swap and unruly")
     parser.add_argument("--swaps", type=int, default=100, help="of the memory mode")
     add_fastserve_options(parser)
     return parser.parse_args(arguments)
@@ -241,7 +323,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
     options = parse(arguments)
-    soak = soak_swaps if options.mode == "swap" else soak_memory
+    soak = MODES[options.mode]
     with tempfile.TemporaryDirectory(prefix="fastserve-soak-") as work:
         try:
             report = soak(options, Path(work))
