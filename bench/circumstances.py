@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .harness import ROOT
+from .harness import ROOT, BenchError
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "grpcio", "numpy", "protobuf", "nvidia-pytriton", "ray")
 
@@ -42,6 +42,28 @@ def output_of(*command: str) -> str:
     return done.stdout.strip()
 
 
+def installed_gpus() -> list[str]:
+    """The GPUs of this machine, with their driver."""
+    gpus = output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    return gpus.splitlines()
+
+
+def require_gpu(python: str) -> None:
+    """Raises BenchError that says what TensorFlow lacks to run on a GPU of this machine."""
+    if not installed_gpus():
+        raise BenchError(
+            "this machine has no GPU: nvidia-smi is missing or shows none. An NVIDIA GPU and its "
+            "driver are needed, in a container also `docker run --gpus all`"
+        )
+    code = "import tensorflow as tf; print(bool(tf.config.list_physical_devices('GPU')))"
+    if output_of(python, "-c", code) != "True":
+        raise BenchError(
+            f"the TensorFlow of {python} finds no GPU, though nvidia-smi shows "
+            f"{', '.join(installed_gpus())}. Its CUDA libraries are needed: "
+            "pip install 'tensorflow[and-cuda]'"
+        )
+
+
 def look_around() -> Circumstances:
     """The circumstances of a run that starts now."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
@@ -50,7 +72,6 @@ def look_around() -> Circumstances:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     versions["nghttp2"] = output_of("pkg-config", "--modversion", "libnghttp2") or "unknown"
-    gpus = output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Circumstances(
         command=" ".join(["python -m bench", *sys.argv[1:]]),
@@ -60,7 +81,7 @@ def look_around() -> Circumstances:
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(memory / 2**30, 1),
         kernel=platform.release(),
-        gpus=gpus.splitlines(),
+        gpus=installed_gpus(),
         load_average_at_start=os.getloadavg()[0],
         versions=versions,
     )

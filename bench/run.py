@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import page, report, targets
-from .circumstances import look_around
+from .circumstances import look_around, require_gpu
 from .harness import ROOT, BenchError, run_script
 from .report import Cell, RunReport, ScenarioReport
 from .scenarios import SERVERS, LoadSpec, Scenario, choose
@@ -275,6 +275,8 @@ def parse(arguments: Sequence[str]) -> Settings:
 
 def carry_out(settings: Settings) -> RunReport:
     """The whole run."""
+    if any(scenario.gpu for scenario in settings.scenarios):
+        require_gpu(settings.python)
     around = look_around()
     began = datetime.datetime.now(datetime.timezone.utc)
     progress = Progress(len(settings.scenarios))

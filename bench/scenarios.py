@@ -87,6 +87,8 @@ class Variant:
     flags: tuple[str, ...] = ()
     batching_parameters: str = ""
     """Text of a --batching_parameters_file."""
+    own: bool = False
+    """With flags that tensorflow_model_server does not have, so that it has no such variant."""
     environment: dict[str, str] | None = None
 
 
@@ -146,8 +148,8 @@ class Scenario:
     name: str = ""
     """The file's name, without its ending."""
     description: str = ""
-    default: bool = True
-    """Whether a run takes it when no scenario is named."""
+    gpu: bool = False
+    """It needs a GPU; a run takes it only when it is named."""
     tolerance: float = 0.0
     """For float answers; 0 where the model's arithmetic is exact."""
     row_shape: tuple[int, ...] = ()
@@ -239,7 +241,7 @@ def choose(wanted: Sequence[str]) -> tuple[Scenario, ...]:
     """The scenarios of these names, patterns or files; without any, the default ones."""
     known = {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
     if not wanted:
-        return tuple(s for s in map(read, known.values()) if s.default)
+        return tuple(s for s in map(read, known.values()) if not s.gpu)
     chosen: dict[Path, None] = {}
     for word in wanted:
         if word.endswith(".toml"):

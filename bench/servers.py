@@ -146,6 +146,8 @@ def _tensorflow_model_server(stage: Stage) -> Iterator[Candidate]:
     monitoring = stage.work / "monitoring.txt"
     monitoring.write_text('prometheus_config { enable: true path: "/monitoring/prometheus" }')
     for variant in stage.scenario.variants:
+        if variant.own:
+            continue
         name = f"tensorflow_model_server {variant.name}".strip()
         ports = [free_port(), free_port()]
         command = [str(binary), f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]

@@ -15,6 +15,7 @@ from bench import charts, page, report, targets
 from bench.circumstances import look_around
 from bench.harness import ROOT, BenchError
 from bench.report import Cell, RunReport, ScenarioReport
+from bench.run import main
 from bench.scenarios import FOLDER, Base, Target, choose, read
 from bench.subjects import Measurement
 
@@ -85,6 +86,21 @@ def test_every_scenario_of_the_folder_is_right_and_those_for_gpus_are_run_by_nam
     assert every - default == {scenario.name for scenario in choose(["gpu_*"])}
     with pytest.raises(BenchError, match="no scenario nothing; there are "):
         choose(["nothing"])
+
+
+def test_scenario_for_gpus_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = ["--scenarios", "gpu_resnet50", "--python", "/no/such/python"]
+    assert main(command) == 2
+    assert "this machine has no GPU: nvidia-smi is missing" in capsys.readouterr().err
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho Some GPU, 1.2\n")
+    driver.chmod(0o755)
+    assert main(command) == 2
+    error = "the TensorFlow of /no/such/python finds no GPU, though nvidia-smi shows Some GPU, 1.2."
+    assert error in capsys.readouterr().err
 
 
 def cell(load: str, subject: str, *rounds: Measurement, in_flight: int = 8) -> Cell:

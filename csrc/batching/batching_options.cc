@@ -59,12 +59,33 @@ int64_t BatchingOptions::PaddedSize(int64_t rows) const {
   return fitting == allowed_batch_sizes.end() ? rows : *fitting;
 }
 
-BatchPolicy::BatchPolicy(BatchingOptions options)
-    : options_(std::make_shared<const BatchingOptions>(std::move(options))) {}
+Status BatchPolicy::Validate(const Options& options) {
+  if (!options.contains("")) {
+    return Status::InvalidArgument("there are no options for signatures without their own");
+  }
+  for (const auto& [signature, own] : options) {
+    const Status status = own.Validate();
+    if (status.ok()) continue;
+    if (signature.empty()) return status;
+    return {status.code(), "signature " + signature + ": " + status.message()};
+  }
+  return {};
+}
 
-Status BatchPolicy::Set(BatchingOptions options) {
-  FASTSERVE_RETURN_IF_ERROR(options.Validate());
-  options_.store(std::make_shared<const BatchingOptions>(std::move(options)));
+BatchPolicy::BatchPolicy(Options options)
+    : options_(std::make_shared<const Options>(std::move(options))) {}
+
+std::shared_ptr<const BatchPolicy::Options::value_type> BatchPolicy::Get(
+    std::string_view signature) const {
+  std::shared_ptr<const Options> options = options_.load();
+  auto found = options->find(signature);
+  if (found == options->end()) found = options->find("");
+  return {std::move(options), &*found};
+}
+
+Status BatchPolicy::Set(Options options) {
+  FASTSERVE_RETURN_IF_ERROR(Validate(options));
+  options_.store(std::make_shared<const Options>(std::move(options)));
   return {};
 }
 

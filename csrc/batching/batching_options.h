@@ -3,14 +3,18 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
 
 namespace fastserve {
 
-// How the requests of one servable are put into batches; the fields of BatchingParameters
+// How requests of one kind are put into batches; the fields of BatchingParameters
 // (servables/tensorflow/session_bundle_config.proto), with its defaults. Sizes are rows.
 struct BatchingOptions {
   // The largest request; without splitting also the largest batch.
@@ -42,16 +46,24 @@ struct BatchingOptions {
 // Options that may be changed while requests are batched by them. Any thread.
 class BatchPolicy {
  public:
-  // REQUIRES: options.Validate().ok()
-  explicit BatchPolicy(BatchingOptions options);
+  // By the signature that they are for; those under "" are for all others.
+  using Options = std::map<std::string, BatchingOptions, std::less<>>;
 
-  // What holds for requests that come from now on; the same object until the next Set().
-  std::shared_ptr<const BatchingOptions> Get() const { return options_.load(); }
-  // As BatchingOptions::Validate(); on failure nothing changes.
-  Status Set(BatchingOptions options);
+  // As BatchingOptions::Validate(), with the signature in front of its text; also kInvalidArgument
+  // where there are none under "".
+  static Status Validate(const Options& options);
+
+  // REQUIRES: Validate(options).ok()
+  explicit BatchPolicy(Options options);
+
+  // What holds for a signature's requests that come from now on, and the name that it stands under;
+  // the same object until the next Set().
+  std::shared_ptr<const Options::value_type> Get(std::string_view signature) const;
+  // As Validate(); on failure nothing changes.
+  Status Set(Options options);
 
  private:
-  std::atomic<std::shared_ptr<const BatchingOptions>> options_;
+  std::atomic<std::shared_ptr<const Options>> options_;
 };
 
 }  // namespace fastserve

@@ -40,12 +40,14 @@ ServableHandle Hold(Make make) {
 
 ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
                             std::string path, std::vector<std::string> tags,
-                            std::string config_proto, std::optional<BatchingArgument> batching) {
+                            std::string config_proto, std::vector<std::string> devices,
+                            std::optional<BatchingArgument> batching) {
   return Hold([&](std::function<void()> on_unloaded) {
     return Servable::Load(*runtime.api, std::move(name), version,
                           {.directory = std::move(path),
                            .tags = std::move(tags),
-                           .config_proto = std::move(config_proto)},
+                           .config_proto = std::move(config_proto),
+                           .devices = std::move(devices)},
                           ToBatching(std::move(batching)), std::move(on_unloaded));
   });
 }
@@ -91,15 +93,15 @@ void RegisterBatching(py::module_& module) {
       .def_readwrite("max_execution_batch_size", &BatchingOptions::max_execution_batch_size);
 
   py::class_<BatchPolicy, std::shared_ptr<BatchPolicy>>(module, "BatchPolicy")
-      .def(py::init([](const BatchingOptions& options) {
-             ThrowIfError(options.Validate());
-             return std::make_shared<BatchPolicy>(options);
+      .def(py::init([](BatchPolicy::Options options) {
+             ThrowIfError(BatchPolicy::Validate(options));
+             return std::make_shared<BatchPolicy>(std::move(options));
            }),
            py::arg("options"))
       .def(
           "set",
-          [](BatchPolicy& self, const BatchingOptions& options) {
-            ThrowIfError(self.Set(options));
+          [](BatchPolicy& self, BatchPolicy::Options options) {
+            ThrowIfError(self.Set(std::move(options)));
           },
           py::arg("options"), "Changes the options for requests that come from now on.");
 
@@ -128,8 +130,8 @@ void RegisterRuntime(py::module_& module) {
   py::class_<ServableHandle>(module, "Servable")
       .def_static("load", &LoadServable, py::arg("runtime"), py::kw_only(), py::arg("name"),
                   py::arg("version"), py::arg("path"), py::arg("tags"),
-                  py::arg("config_proto") = py::bytes(), py::arg("batching") = py::none(),
-                  py::call_guard<py::gil_scoped_release>(),
+                  py::arg("config_proto") = py::bytes(), py::arg("devices") = py::tuple(),
+                  py::arg("batching") = py::none(), py::call_guard<py::gil_scoped_release>(),
                   "Loads a SavedModel; blocks, without the GIL, until it can run.")
       .def_static("make_lite", &MakeLiteServable, py::arg("runtime"), py::kw_only(),
                   py::arg("name"), py::arg("version"), py::arg("meta_graph_def"),

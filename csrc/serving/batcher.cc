@@ -78,12 +78,12 @@ bool Batcher::PlaceLess::operator()(const TF_Output& a, const TF_Output& b) cons
   return std::tie(a.oper, a.index) < std::tie(b.oper, b.index);
 }
 
-bool Batcher::KeyLess::operator()(const std::pair<Places, Places>& a,
-                                  const std::pair<Places, Places>& b) const {
+bool Batcher::KeyLess::operator()(const Key& a, const Key& b) const {
   const auto less = [](const Places& x, const Places& y) {
     return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end(), PlaceLess());
   };
-  return less(a.first, b.first) || (!less(b.first, a.first) && less(a.second, b.second));
+  if (a.options != b.options) return a.options < b.options;
+  return less(a.feeds, b.feeds) || (!less(b.feeds, a.feeds) && less(a.fetches, b.fetches));
 }
 
 // A client's request in a queue: inputs in the order of the queue's feeds.
@@ -151,16 +151,17 @@ Batcher::Batcher(const Session& session, std::shared_ptr<BatchScheduler> schedul
       policy_(std::move(policy)),
       metrics_(metrics) {}
 
-bool Batcher::RunsAlone() const {
-  const auto options = policy_->Get();
-  return options->batch_timeout.count() == 0 && options->allowed_batch_sizes.empty() &&
-         !options->enable_large_batch_splitting;
+bool Batcher::RunsAlone(std::string_view signature) const {
+  const auto own = policy_->Get(signature);
+  const BatchingOptions& options = own->second;
+  return options.batch_timeout.count() == 0 && options.allowed_batch_sizes.empty() &&
+         !options.enable_large_batch_splitting;
 }
 
-Result<RunOutputs> Batcher::RunAlone(const RunRequest& request) const {
+Result<RunOutputs> Batcher::RunAlone(const RunRequest& request, std::string_view signature) const {
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
-  FASTSERVE_RETURN_IF_ERROR(policy_->Get()->CheckTaskSize(*rows));
+  FASTSERVE_RETURN_IF_ERROR(policy_->Get(signature)->second.CheckTaskSize(*rows));
   metrics_.RecordAlone(request.feeds.size(), static_cast<size_t>(*rows));
   Result<RunOutputs> ran = RunNow(session_, request);
   if (!ran.ok()) return ran;
@@ -175,7 +176,7 @@ void Batcher::Submit(RunRequest request, std::shared_ptr<RunTask> task) const {
 Status Batcher::Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& task) const {
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
-  std::shared_ptr<Queue> queue = QueueOf(request);
+  std::shared_ptr<Queue> queue = QueueOf(request, task->subject().first().signature.name);
   std::vector<HostTensor> inputs;
   inputs.reserve(queue->feeds.size());
   for (const TF_Output& feed : queue->feeds) {
@@ -184,35 +185,37 @@ Status Batcher::Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& tas
   std::vector<size_t> wanted;
   wanted.reserve(request.fetches.size());
   for (const TF_Output& fetch : request.fetches) wanted.push_back(IndexOf(fetch, queue->fetches));
-  BatchKind kind = KindOf(inputs, queue->options->pad_variable_length_inputs);
+  BatchKind kind = KindOf(inputs, queue->options->second.pad_variable_length_inputs);
   ScheduledQueue& batches = *queue->batches;
   return batches.Add(std::make_shared<Request>(std::move(queue), std::move(kind), *rows,
                                                std::move(inputs), std::move(wanted), task));
 }
 
-std::shared_ptr<Batcher::Queue> Batcher::QueueOf(const RunRequest& request) const {
+std::shared_ptr<Batcher::Queue> Batcher::QueueOf(const RunRequest& request,
+                                                 std::string_view signature) const {
   const auto distinct = [](std::span<const TF_Output> places) {
     Places sorted(places.begin(), places.end());
     std::sort(sorted.begin(), sorted.end(), PlaceLess());
     sorted.erase(std::unique(sorted.begin(), sorted.end(), &Same), sorted.end());
     return sorted;
   };
-  std::pair key(distinct(request.feeds), distinct(request.fetches));
-  std::shared_ptr<const BatchingOptions> options = policy_->Get();
+  std::shared_ptr<const Options> options = policy_->Get(signature);
+  Key key{options->first, distinct(request.feeds), distinct(request.fetches)};
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Queue>& queue = queues_[std::move(key)];
   if (queue == nullptr || queue->options != options) queue = MakeQueue(request, options);
   return queue;
 }
 
-std::shared_ptr<Batcher::Queue> Batcher::MakeQueue(
-    const RunRequest& request, std::shared_ptr<const BatchingOptions> options) const {
+std::shared_ptr<Batcher::Queue> Batcher::MakeQueue(const RunRequest& request,
+                                                   std::shared_ptr<const Options> options) const {
   auto queue = std::make_shared<Queue>();
   for (const TF_Output& feed : request.feeds) AddOnce(feed, queue->feeds);
   for (const TF_Output& fetch : request.fetches) AddOnce(fetch, queue->fetches);
   // The requests of a batch keep their queue alive, and their servable, and so this.
   queue->batches = std::make_unique<ScheduledQueue>(
-      *scheduler_, *options, [this, raw = queue.get()](const Batch& batch) { Run(*raw, batch); });
+      *scheduler_, options->second,
+      [this, raw = queue.get()](const Batch& batch) { Run(*raw, batch); });
   queue->options = std::move(options);
   return queue;
 }
@@ -260,7 +263,7 @@ void Batcher::RecordTaken(const Queue& queue, const Batch& batch) const {
 
 void Batcher::Run(const Queue& queue, const Batch& batch) const {
   // Without a row there is none to pad with.
-  const int64_t padded = batch.rows == 0 ? 0 : queue.options->PaddedSize(batch.rows);
+  const int64_t padded = batch.rows == 0 ? 0 : queue.options->second.PaddedSize(batch.rows);
   RecordTaken(queue, batch);
   metrics_.RecordBatch(static_cast<size_t>(padded), static_cast<size_t>(padded - batch.rows));
   const Result<RunOutputs> outputs = RunBatch(queue, batch, padded);

@@ -3,6 +3,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,33 +18,41 @@ class RunTask;
 
 // Puts the runs of one servable's requests together, by the rules of upstream's
 // batching/batching_session.cc where batch_queue.h names no other: requests that feed and fetch the
-// same sets of tensors share a queue. Any thread.
+// same sets of tensors share a queue, but those of a signature with options of its own, which share
+// one among themselves. Any thread.
 class Batcher {
  public:
   // `session` and `metrics` must outlive this and every request.
   Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
           std::shared_ptr<const BatchPolicy> policy, BatchingMetrics& metrics);
 
-  // Whether a request need not wait, by the options, so that there is no harm in RunAlone().
-  bool RunsAlone() const;
+  // Whether a request need not wait, by the options of its signature, so that there is no harm in
+  // RunAlone().
+  bool RunsAlone(std::string_view signature) const;
   // Runs `request` on the calling thread, with the checks that it would meet in a batch.
-  Result<RunOutputs> RunAlone(const RunRequest& request) const;
+  Result<RunOutputs> RunAlone(const RunRequest& request, std::string_view signature) const;
   // Runs `request` with others; the task hears of it on a thread of the scheduler, or at once
   // where it is refused.
   void Submit(RunRequest request, std::shared_ptr<RunTask> task) const;
 
  private:
   using Places = std::vector<TF_Output>;
+  using Options = BatchPolicy::Options::value_type;
   struct PlaceLess {
     bool operator()(const TF_Output& a, const TF_Output& b) const;
   };
+  struct Key {
+    std::string options;  // the name that they stand under
+    Places feeds;         // each sorted and without repetition
+    Places fetches;
+  };
   struct KeyLess {
-    bool operator()(const std::pair<Places, Places>& a, const std::pair<Places, Places>& b) const;
+    bool operator()(const Key& a, const Key& b) const;
   };
   // The requests that feed and fetch these, in the order of the first one's. Owned by those that
   // wait in it, too: one with other options may take its place.
   struct Queue {
-    std::shared_ptr<const BatchingOptions> options;
+    std::shared_ptr<const Options> options;
     Places feeds;
     Places fetches;
     std::unique_ptr<ScheduledQueue> batches;
@@ -50,9 +60,9 @@ class Batcher {
   class Request;
 
   Status Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& task) const;
-  std::shared_ptr<Queue> QueueOf(const RunRequest& request) const;
+  std::shared_ptr<Queue> QueueOf(const RunRequest& request, std::string_view signature) const;
   std::shared_ptr<Queue> MakeQueue(const RunRequest& request,
-                                   std::shared_ptr<const BatchingOptions> options) const;
+                                   std::shared_ptr<const Options> options) const;
   void Run(const Queue& queue, const Batch& batch) const;
   void RecordTaken(const Queue& queue, const Batch& batch) const;
   Result<RunOutputs> RunBatch(const Queue& queue, const Batch& batch, int64_t padded) const;
@@ -62,8 +72,7 @@ class Batcher {
   const std::shared_ptr<const BatchPolicy> policy_;
   BatchingMetrics& metrics_;
   mutable std::mutex mutex_;
-  // By the sets of feeds and fetches, each sorted and without repetition.
-  mutable std::map<std::pair<Places, Places>, std::shared_ptr<Queue>, KeyLess> queues_;
+  mutable std::map<Key, std::shared_ptr<Queue>, KeyLess> queues_;
 };
 
 }  // namespace fastserve

@@ -5,10 +5,12 @@
 namespace fastserve {
 
 RunPlace PlaceOf(const RunTask& task) {
+  const RunSubject& subject = task.subject();
   if (const Batcher* batcher = task.servable().batcher()) {
-    return batcher->RunsAlone() && task.subject().IsTrivial() ? RunPlace::kHere : RunPlace::kBatch;
+    const bool alone = subject.IsTrivial() && batcher->RunsAlone(subject.first().signature.name);
+    return alone ? RunPlace::kHere : RunPlace::kBatch;
   }
-  return task.subject().IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
+  return subject.IsCheap() ? RunPlace::kHere : RunPlace::kWorker;
 }
 
 Result<RunOutputs> RunHere(RunTask& task) {
@@ -19,8 +21,9 @@ Result<RunOutputs> RunHere(RunTask& task) {
   const Result<RunRequest> request = task.Prepare();
   if (!request.ok()) return request.status();
   const Batcher* batcher = task.servable().batcher();
-  Result<RunOutputs> ran = batcher != nullptr ? batcher->RunAlone(*request)
-                                              : RunNow(task.servable().session(), *request);
+  Result<RunOutputs> ran = batcher != nullptr
+                               ? batcher->RunAlone(*request, task.subject().first().signature.name)
+                               : RunNow(task.servable().session(), *request);
   if (!ran.ok()) return ran;
   const auto elapsed = RunTask::Clock::now() - start;
   task.subject().RecordCost(elapsed);

@@ -1,6 +1,8 @@
 #include "serving/warm_up.h"
 
+#include <algorithm>
 #include <future>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -80,10 +82,15 @@ constexpr Method kMethods[] = {
 
 Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffer& request,
               const InferenceOptions& options) {
-  for (const Method& known : kMethods) {
-    if (known.name == method) return known.warm_up(servable, request, options);
+  const auto known = std::find_if(std::begin(kMethods), std::end(kMethods),
+                                  [&](const Method& each) { return each.name == method; });
+  if (known == std::end(kMethods)) {
+    return Status::Unimplemented("no warm-up by method " + std::string(method));
   }
-  return Status::Unimplemented("no warm-up by method " + std::string(method));
+  for (size_t i = 0; i < servable.session().replicas(); ++i) {
+    FASTSERVE_RETURN_IF_ERROR(known->warm_up(servable, request, options));
+  }
+  return {};
 }
 
 }  // namespace fastserve

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "codec/wire_reader.h"
+#include "session/replicated_session.h"
 
 namespace fastserve {
 namespace {
@@ -153,6 +154,9 @@ class SavedModelSession : public Session {
                                          std::span<const TF_Output> fetches) const override;
 
  private:
+  // That TensorFlow has these.
+  Status CheckDevices(std::span<const std::string> devices) const;
+
   Owned<TF_Graph> graph_;
   Owned<TF_Buffer> meta_graph_;
   TF_Session* session_ = nullptr;
@@ -176,6 +180,25 @@ Status SavedModelSession::Load(const TF_SessionOptions* session_options,
       static_cast<int>(tags.size()), graph_.get(), meta_graph_.get(), status.get());
   if (session_ == nullptr) return LoadError(status.ToStatus(), options.directory);
   ++sessions;
+  return CheckDevices(options.devices);
+}
+
+Status SavedModelSession::CheckDevices(std::span<const std::string> devices) const {
+  if (devices.empty()) return {};
+  const RuntimeStatus status(api());
+  const Owned<TF_DeviceList> list(api().SessionListDevices(session_, status.get()),
+                                  api().DeleteDeviceList);
+  FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
+  std::string names;  // "/job:localhost/replica:0/task:0/device:GPU:1, "
+  for (int i = 0; i < api().DeviceListCount(list.get()); ++i) {
+    names += api().DeviceListName(list.get(), i, status.get());
+    names += ", ";
+  }
+  for (const std::string& device : devices) {
+    if (names.find(device + ',') != std::string::npos) continue;
+    return Status::FailedPrecondition("TensorFlow does not have all devices for replicas of the " +
+                                      std::string("model: it has ") + names + "but not " + device);
+  }
   return {};
 }
 
@@ -243,6 +266,7 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
     RunAtLowPriority(load);
   }
   if (!loaded.ok()) return loaded;
+  if (options.devices.size() > 1) return Replicate(std::move(session), options);
   return std::unique_ptr<Session>(std::move(session));
 }
 

@@ -18,14 +18,17 @@ struct SavedModelOptions {
   std::string directory;          // the version directory
   std::vector<std::string> tags;  // the meta graph's tag set must equal these
   std::string config_proto;  // serialized tensorflow.ConfigProto; empty = TensorFlow's defaults
+  // As "/device:GPU:1": each gets a replica. The first must be the device that TensorFlow prefers,
+  // since it places that replica itself. Empty = one session, on what TensorFlow prefers.
+  std::vector<std::string> devices;
 };
 
 // Loads a library of custom ops, for all models loaded afterwards. TensorFlow's own code, with the
 // path, on failure. Never unloaded; a second time does nothing.
 Status LoadOpLibrary(const TfApi& api, const std::string& path);
 
-// One loaded model: a SavedModel in TensorFlow, or a LiteSession. Run() from any number of threads
-// at once.
+// One loaded model: a SavedModel in TensorFlow, on one device or several, or a LiteSession. Run()
+// from any number of threads at once.
 //
 // A TF_Output is a place for a tensor in the model that only the session that resolved it
 // understands; a null `oper` is no place.
@@ -34,7 +37,8 @@ class Session {
   // A SavedModel and its TensorFlow session. Blocks while TensorFlow reads the model, which may
   // take long. Beside loaded models a thread of low priority does the work, so that requests for
   // those are disturbed little; it takes longer where the CPUs are busy. TensorFlow's own code and
-  // text on failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound).
+  // text on failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound);
+  // kFailedPrecondition for a device that TensorFlow does not have.
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
   virtual ~Session() = default;  // frees the model; may take long
@@ -49,6 +53,8 @@ class Session {
   // Whether Run() waits for other threads, so that a thread with more to do does not call it. A
   // SavedModel runs on the calling thread (RunOptions.inter_op_thread_pool = -1).
   virtual bool runs_elsewhere() const = 0;
+  // How many copies of the model take turns. So many runs, one after the other, reach each once.
+  virtual size_t replicas() const { return 1; }
 
   // Runs the model. `feeds` and `feed_values` go by index, and so do `fetches` and the result.
   // TensorFlow's own code and text on failure; kUnimplemented for a feed that takes a variant.

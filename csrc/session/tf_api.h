@@ -11,6 +11,7 @@
 // it with the headers of an installed wheel, which then bring the types.
 #ifndef TENSORFLOW_C_C_API_H_
 extern "C" {
+struct TF_DeviceList;
 struct TF_Graph;
 struct TF_Library;
 struct TF_Operation;
@@ -44,7 +45,8 @@ typedef int TF_DataType;
   f(StringDealloc) f(NewGraph) f(DeleteGraph) f(GraphOperationByName) f(OperationNumOutputs)      \
   f(OperationOutputType) f(NewSessionOptions) f(DeleteSessionOptions) f(SetConfig)                \
   f(LoadSessionFromSavedModel) f(CloseSession) f(DeleteSession) f(SessionRun) f(NewSession)       \
-  f(LoadLibrary) f(DeleteLibraryHandle)
+  f(SessionListDevices) f(DeviceListCount) f(DeviceListName) f(DeleteDeviceList) f(LoadLibrary)   \
+  f(DeleteLibraryHandle)
 // clang-format on
 
 namespace fastserve {
@@ -101,6 +103,10 @@ struct TfApi {
                      const TF_Operation* const* target_opers, int ntargets, TF_Buffer* run_metadata,
                      TF_Status*);
   TF_Session* (*NewSession)(TF_Graph*, const TF_SessionOptions*, TF_Status*);
+  TF_DeviceList* (*SessionListDevices)(TF_Session*, TF_Status*);
+  int (*DeviceListCount)(const TF_DeviceList*);
+  const char* (*DeviceListName)(const TF_DeviceList*, int index, TF_Status*);
+  void (*DeleteDeviceList)(TF_DeviceList*);
   TF_Library* (*LoadLibrary)(const char* library_filename, TF_Status*);
   void (*DeleteLibraryHandle)(TF_Library*);
 };

@@ -84,9 +84,12 @@ class BatchingOptions:
 class BatchPolicy:
     """Options that may be changed while requests are batched by them. Any thread."""
 
-    def __init__(self, options: BatchingOptions) -> None:
-        """Raises NativeError (INVALID_ARGUMENT) for options that make no sense."""
-    def set(self, options: BatchingOptions) -> None:
+    def __init__(self, options: Mapping[str, BatchingOptions]) -> None:
+        """`options` by the signature that they are for; those under "" are for all others.
+
+        Raises NativeError (INVALID_ARGUMENT) for options that make no sense, or without "".
+        """
+    def set(self, options: Mapping[str, BatchingOptions]) -> None:
         """Changes them for requests that come from now on. Raises as the constructor."""
 
 class Servable:
@@ -101,13 +104,15 @@ class Servable:
         path: str,
         tags: Sequence[str],
         config_proto: bytes = b"",
+        devices: Sequence[str] = (),
         batching: tuple[BatchPolicy, BatchScheduler] | None = None,
     ) -> Servable:
         """Loads the SavedModel in the version directory `path`.
 
         Blocks, without the GIL, until it can run. `config_proto` is a serialized
-        tensorflow.ConfigProto. Without `batching` each request is run on its own. Raises
-        NativeError with TensorFlow's text.
+        tensorflow.ConfigProto. Each of `devices`, as "/device:GPU:0", gets a replica of the model;
+        without any TensorFlow chooses one. Without `batching` each request is run on its own.
+        Raises NativeError with TensorFlow's text.
         """
     @staticmethod
     def make_lite(

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from fastserve import protos
@@ -16,6 +17,7 @@ from fastserve.config.any_proto import unpack_any
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import batching_config
 from fastserve.config.channel_arguments import with_channel_arguments
+from fastserve.config.gpus import replica_devices
 from fastserve.config.model_config_file import (
     models_from_proto,
     read_model_config_file,
@@ -167,9 +169,11 @@ def _platforms(values: Mapping[str, Any]) -> Mapping[str, PlatformConfig]:
         for name in differing_from_default(values):
             if name in REPLACED_BY_PLATFORM_CONFIG_FILE:
                 _LOGGER.warning("--%s has no effect: --platform_config_file replaces it", name)
-        return read_platform_config_file(
+        platforms = read_platform_config_file(
             path, gpu_memory_growth=values["gpu_memory_growth"], warmup=warmup
         )
+        replicas = values["gpu_replicas"]
+        return {name: _replicated(platform, replicas) for name, platform in platforms.items()}
     batching = batching_config(
         enabled=values["enable_batching"],
         parameters_file=values["batching_parameters_file"],
@@ -186,7 +190,17 @@ def _platforms(values: Mapping[str, Any]) -> Mapping[str, PlatformConfig]:
             interpreters_per_pool=values["num_tflite_interpreters_per_pool"],
         ),
     )
-    return {TENSORFLOW_PLATFORM: platform}
+    return {TENSORFLOW_PLATFORM: _replicated(platform, values["gpu_replicas"])}
+
+
+def _replicated(platform: PlatformConfig, replicas: int) -> PlatformConfig:
+    """Returns a platform whose models have so many replicas, by --gpu_replicas."""
+    if replicas == 1:
+        return platform
+    session = protos.ConfigProto.FromString(platform.config_proto)
+    devices = replica_devices(session, replicas)
+    session.allow_soft_placement = True  # what a GPU has no kernel for runs on the CPU
+    return replace(platform, devices=devices, config_proto=session.SerializeToString())
 
 
 def _session_config(values: Mapping[str, Any]) -> SessionConfig:
@@ -199,6 +213,7 @@ def _session_config(values: Mapping[str, Any]) -> SessionConfig:
         inter_op=values["tensorflow_inter_op_parallelism"],
         gpu_memory_fraction=values["per_process_gpu_memory_fraction"],
         gpu_memory_growth=values["gpu_memory_growth"],
+        gpu_memory_limit_mb=values["gpu_memory_limit_mb"],
         mixed_precision=values["mixed_precision"],
         base=base,
     )

@@ -396,6 +396,18 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "take GPU memory as it is needed, not all at the start",
         ),
         Flag(
+            "gpu_memory_limit_mb",
+            _integer,
+            0,
+            "the most to take of each GPU's memory, in MiB; 0: see per_process_gpu_memory_fraction",
+        ),
+        Flag(
+            "gpu_replicas",
+            _int32,
+            1,
+            "GPUs that hold a replica of each model, between which its runs are shared; 0: all",
+        ),
+        Flag(
             "mixed_precision",
             str,
             "",
@@ -555,6 +567,7 @@ REPLACED_BY_PLATFORM_CONFIG_FILE = (
     "tensorflow_inter_op_parallelism",
     "tensorflow_session_config_file",
     "per_process_gpu_memory_fraction",
+    "gpu_memory_limit_mb",
     "mixed_precision",
     "enable_batching",
     "batching_parameters_file",

@@ -81,7 +81,7 @@ class ModelServer:
         self._worker_threads = config.worker_threads or cpus
         self._native = _native.Server(self._native_options())
         self._batchers = {
-            name: Batcher(platform.batching)
+            name: Batcher(platform.batching, default_threads=platform.default_batch_threads)
             for name, platform in config.platforms.items()
             if platform.batching is not None
         }

@@ -24,6 +24,11 @@ FOR_EVER = 600_000_000
 Start = Callable[..., ServerProcess]
 
 
+def of_signature(name: str, text: str) -> str:
+    """Its section of a file of parameters."""
+    return f"signature {{ key: '{name}' value {{ {text} }} }}\n"
+
+
 def parameters(**fields: int | bool | Sequence[int]) -> str:
     """BatchingParameters in text format."""
     lines = []
@@ -342,6 +347,103 @@ def test_parameters_are_read_again_with_the_config(
         assert size() == 2
 
 
+def test_a_signature_may_have_parameters_of_its_own_and_they_are_read_again(
+    start_server: StartServer, two_models: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "batching.txt"
+    common = parameters(max_batch_size=8, allowed_batch_sizes=[4, 8])
+    own = parameters(max_batch_size=2, allowed_batch_sizes=[2])
+    file.write_text(common + of_signature("strings", own))
+    server = start_server(
+        f"--model_config_file={two_models}",
+        "--enable_batching",
+        f"--batching_parameters_file={file}",
+    )
+    with Client(server.grpc_port) as client:
+
+        def sizes() -> list[int]:
+            texts = client.values("alone", {"x": [["a"]]}, signature="strings")
+            numbers = client.values("alone", {"x": np.ones((1, 1), np.float32)})
+            return [int(values["size"][0]) for values in (texts, numbers)]
+
+        assert sizes() == [2, 4]
+        three_rows = {"x": [["a"]] * 3}
+        assert failure(lambda: client.predict("alone", three_rows, signature="strings")) == (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "Task size 3 is larger than maximum input batch size 2",
+        )
+        write_whole(file, common + of_signature("strings", own.replace("2", "3")))
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: sizes() == [3, 4], SECONDS, "the signature's new parameters hold")
+        write_whole(file, common)
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: sizes() == [4, 4], SECONDS, "the common parameters hold for it")
+
+
+def test_a_versions_own_file_may_have_sections_and_a_wrong_one_is_named(
+    start_server: StartServer, two_models: Path
+) -> None:
+    for name, allowed in (("batched", 2), ("alone", 1)):
+        own = parameters(max_batch_size=2, allowed_batch_sizes=[allowed])
+        file = two_models.parent / name / "1" / "batching_params.pbtxt"
+        file.write_text(parameters(max_batch_size=8) + of_signature("strings", own))
+    server = start_server(
+        f"--model_config_file={two_models}",
+        "--enable_batching",
+        "--enable_per_model_batching_parameters",
+        "--max_num_load_retries=0",
+    )
+    with Client(server.grpc_port) as client:
+        texts = client.values("batched", {"x": [["a"]]}, signature="strings")
+        assert texts["size"].tolist() == [2]
+        (state,) = client.status("alone").model_version_status
+        assert state.status.error_message == (
+            "signature strings: Last entry in allowed_batch_sizes must match max_batch_size; last "
+            "entry was 1; expected 2"
+        )
+
+
+#: y = x, by two signatures.
+ALIKE = (
+    """saved_model_schema_version: 1 meta_graphs { meta_info_def { tags: 'serve' }
+graph_def {
+  node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } }
+  node { name: 'y' op: 'Identity' input: 'x' attr { key: 'T' value { type: DT_FLOAT } } }
+}"""
+    + "".join(
+        f"""signature_def {{ key: '{name}' value {{
+  inputs {{ key: 'x' value {{ name: 'x:0' dtype: DT_FLOAT }} }}
+  outputs {{ key: 'y' value {{ name: 'y:0' dtype: DT_FLOAT }} }} }} }}"""
+        for name in ("own", "other", "another")
+    )
+    + "}"
+)
+
+
+def test_signatures_of_the_same_tensors_share_batches_but_for_those_with_their_own_parameters(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "alike" / "1").mkdir(parents=True)
+    (tmp_path / "alike" / "1" / "saved_model.pbtxt").write_text(ALIKE)
+    two = parameters(max_batch_size=2, batch_timeout_micros=FOR_EVER)
+    file = tmp_path / "batching.txt"
+    file.write_text(two + of_signature("own", two))
+    server = start_server(
+        "--model_name=alike",
+        f"--model_base_path={tmp_path / 'alike'}",
+        "--enable_batching",
+        f"--batching_parameters_file={file}",
+    )
+    with Client(server.grpc_port) as client:
+        calls = []
+        for signature in ("own", "other", "own", "another"):
+            request = predict_request("alike", {"x": np.ones(1, np.float32)}, signature=signature)
+            calls.append(client.prediction.Predict.future(request, timeout=SECONDS))
+            client.status("alike")  # on the same connection, so the other has come before
+        for call in calls:
+            assert call.result().outputs["y"].float_val == [1]
+
+
 @pytest.mark.parametrize(
     ("flags", "text", "error"),
     [
@@ -357,6 +459,12 @@ def test_parameters_are_read_again_with_the_config(
             "num_batch_threads must be positive; was 0",
         ),
         (["--enable_batching"], "max_batch: 8", "Invalid protobuf file: '"),
+        (
+            ["--enable_batching"],
+            of_signature("strings", "num_batch_threads { value: 2 }"),
+            "num_batch_threads is set for signature strings; set it outside, since all signatures "
+            "share the threads",
+        ),
     ],
 )
 def test_flags_that_make_no_sense_end_the_start(

@@ -8,6 +8,7 @@ Writes DIR/<name>/<version>/. All are deterministic. --megabytes is the size of 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -189,23 +190,77 @@ class Rows(tf.Module):  # type: ignore[misc]
         }
 
 
+def do_steps(steps: tf.Tensor) -> tf.Tensor:
+    """Computes for about 1 ms a step, and gives how many were done."""
+    matrix = tf.eye(160) * 0.5
+
+    def step(done: tf.Tensor, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        for _ in range(12):
+            product = tf.matmul(product, matrix) + matrix
+        return done + 1, product
+
+    done, product = tf.while_loop(lambda i, _: i < steps, step, (0, matrix))
+    return done + tf.cast(tf.reduce_min(product) * 0, tf.int32)
+
+
 class Slow(tf.Module):  # type: ignore[misc]
     """steps (scalar) -> how many steps of pure computation were done; a step takes about 1 ms."""
 
     def signatures(self) -> Signatures:
         @served(spec("steps", [], tf.int32))
         def serve(steps: tf.Tensor) -> Mapping[str, tf.Tensor]:
-            matrix = tf.eye(160) * 0.5
-
-            def step(done: tf.Tensor, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                for _ in range(12):
-                    product = tf.matmul(product, matrix) + matrix
-                return done + 1, product
-
-            done, product = tf.while_loop(lambda i, _: i < steps, step, (0, matrix))
-            return {"done": done + tf.cast(tf.reduce_min(product) * 0, tf.int32)}
+            return {"done": do_steps(steps)}
 
         return {"serving_default": serve}
+
+
+class Devices(tf.Module):  # type: ignore[misc]
+    """x [?] -> where its parts ran, once a row: a variable, what is made in a function of its own
+    and what names a GPU; line: of an asset, by x; run: how many this session has had so far.
+
+    The signature slow: as Slow, and where.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variable = tf.Variable(0.5)
+        self.runs = tf.Variable(0)
+        self.folder = tempfile.TemporaryDirectory()  # until it has been exported
+        lines = Path(self.folder.name, "lines.txt")
+        lines.write_text("zero\none\n")
+        by_number = tf.lookup.TextFileInitializer(
+            *(str(lines), tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
+            *(tf.string, tf.lookup.TextFileIndex.WHOLE_LINE),
+        )
+        self.lines = tf.lookup.StaticHashTable(by_number, "none")
+
+    def signatures(self) -> Signatures:
+        def where(resource: tf.Tensor) -> tf.Tensor:
+            # The op gives the device that it runs on, which is that of the resource.
+            return tf.raw_ops.IteratorGetDevice(resource=resource)
+
+        @tf.function(experimental_attributes={"_noinline": True})  # type: ignore[misc]
+        def where_made(name: str) -> tf.Tensor:
+            return where(tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name=name))
+
+        @served(spec("x", [None], tf.int64))
+        def serve(x: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            with tf.device("/device:GPU:0"):
+                on_gpu = where_made("named")
+            parts = {
+                "variable": where(self.variable.handle),
+                "made": where_made("made"),
+                "on_gpu": on_gpu,
+                "run": self.runs.assign_add(1),
+            }
+            by_row = {alias: tf.fill(tf.shape(x), part) for alias, part in parts.items()}
+            return {**by_row, "line": self.lines.lookup(x)}
+
+        @served(spec("steps", [], tf.int32))
+        def slow(steps: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            return {"done": do_steps(steps), "variable": where(self.variable.handle)}
+
+        return {"serving_default": serve, "slow": slow}
 
 
 class Compiled(tf.Module):  # type: ignore[misc]
@@ -230,6 +285,7 @@ MODELS: Mapping[str, Callable[[], tf.Module]] = {
     "rows/1": Rows,
     "slow/1": Slow,
     "compiled/1": Compiled,
+    "devices/1": Devices,
 }
 
 

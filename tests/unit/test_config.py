@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from fastserve import protos
-from fastserve.config.cpus import available_cpus
+from fastserve.config.cpus import MAX_THREADS, available_cpus
 from fastserve.config.models import LatestPolicy, ModelConfig, TransitionPolicy, Transitions
 from fastserve.config.server import (
     ANY_PORT,
-    MAX_THREADS,
     GrpcConfig,
     LoadConfig,
     PlatformConfig,

@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from google.protobuf import descriptor_pool, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 
 from fastserve import protos
 
 # Files that neither package has, and their fields: message -> {name: number}.
 OWN_FILES = {
+    "fastserve/batching.proto",
     "fastserve/model_list.proto",
     "fastserve/request_capture.proto",
     "tensorflow/core/grappler/optimizers/inference/batch_op_rewriter.proto",
@@ -23,6 +24,18 @@ OWN_FILES = {
     "tensorflow_serving/servables/tensorflow/thread_pool_factory_config.proto",
 }
 OWN_FIELDS = {
+    "fastserve.BatchingFile": {
+        "max_batch_size": 1,
+        "batch_timeout_micros": 2,
+        "max_enqueued_batches": 3,
+        "num_batch_threads": 4,
+        "thread_pool_name": 5,
+        "allowed_batch_sizes": 6,
+        "pad_variable_length_inputs": 7,
+        "enable_large_batch_splitting": 8,
+        "max_execution_batch_size": 9,
+        "signature": 1000,
+    },
     "fastserve.CaptureRequest": {"model": 1, "limit": 2},
     "fastserve.CapturedRequest": {"predict_request": 1},
     "fastserve.ListedModel": {
@@ -212,6 +225,13 @@ def test_another_edition_in_the_process_is_an_import_error_that_names_the_file()
 def test_message_of_no_package_has_the_published_field_numbers(message: str) -> None:
     fields = descriptor_pool.Default().FindMessageTypeByName(message).fields
     assert {field.name: field.number for field in fields} == OWN_FIELDS[message]
+
+
+def test_a_batching_file_has_every_field_of_upstreams_as_it_is_there() -> None:
+    theirs, ours = descriptor_pb2.DescriptorProto(), descriptor_pb2.DescriptorProto()
+    protos.BatchingParameters.DESCRIPTOR.CopyToProto(theirs)
+    protos.BatchingFile.DESCRIPTOR.CopyToProto(ours)
+    assert ours.field[: len(theirs.field)] == theirs.field[:]
 
 
 def test_every_message_of_no_package_is_checked() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from fastserve.config.cpus import available_cpus
+from fastserve.config.cpus import MAX_THREADS
 from fastserve.config.text_proto import read_text_proto
 from fastserve.errors import ConfigError
 
 MODEL_FILE = "batching_params.pbtxt"
 """What a version directory may hold for --enable_per_model_batching_parameters."""
 
-MAX_THREADS = 1024
+_OF_THREADS = ("num_batch_threads", "thread_pool_name")
 _SPARE_THREADS = 8
 
 
@@ -33,8 +34,10 @@ class BatchingParameters:
     max_execution_batch_size: int = 0
     """With splitting, the largest batch that is run; 0: max_batch_size."""
     num_batch_threads: int = 0
-    """Of all models together; 0: one a CPU."""
+    """Of all models together; 0: automatic."""
     thread_pool_name: str = "batch_threads"
+    signatures: Mapping[str, BatchingParameters] = field(default_factory=dict)
+    """By name, for requests of these signatures: instead of all above, but for the threads."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.num_batch_threads <= MAX_THREADS:
@@ -46,11 +49,6 @@ class BatchingParameters:
             )
 
     @property
-    def threads(self) -> int:
-        """How many threads run batches."""
-        return self.num_batch_threads or available_cpus()
-
-    @property
     def spare_threads(self) -> int:
         """How many more serve queues of which no batch runs while all threads are busy.
 
@@ -60,7 +58,10 @@ class BatchingParameters:
 
     @staticmethod
     def from_proto(message: Any) -> BatchingParameters:
-        """Returns what a tensorflow.serving.BatchingParameters says. Raises ConfigError."""
+        """Returns what a tensorflow.serving.BatchingParameters says. Raises ConfigError.
+
+        Or a fastserve.BatchingFile, which has the same fields and more.
+        """
         values: dict[str, Any] = {
             name: getattr(message, name).value
             for name in (
@@ -69,8 +70,7 @@ class BatchingParameters:
                 "max_enqueued_batches",
                 "enable_large_batch_splitting",
                 "max_execution_batch_size",
-                "num_batch_threads",
-                "thread_pool_name",
+                *_OF_THREADS,
             )
             if message.HasField(name)
         }
@@ -79,6 +79,10 @@ class BatchingParameters:
         return BatchingParameters(
             allowed_batch_sizes=tuple(message.allowed_batch_sizes),
             pad_variable_length_inputs=message.pad_variable_length_inputs,
+            signatures={
+                name: _of_signature(name, own)
+                for name, own in sorted(getattr(message, "signature", {}).items())
+            },
             **values,
         )
 
@@ -87,7 +91,17 @@ class BatchingParameters:
         """Reads them in text format. Raises ServingError."""
         from fastserve import protos
 
-        return BatchingParameters.from_proto(read_text_proto(path, protos.BatchingParameters))
+        return BatchingParameters.from_proto(read_text_proto(path, protos.BatchingFile))
+
+
+def _of_signature(name: str, message: Any) -> BatchingParameters:
+    for given in _OF_THREADS:
+        if message.HasField(given):
+            raise ConfigError(
+                f"{given} is set for signature {name}; set it outside, since all signatures share "
+                "the threads"
+            )
+    return BatchingParameters.from_proto(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

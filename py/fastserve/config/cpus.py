@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+MAX_THREADS = 1024
+"""The most that a setting may ask for."""
+
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import BatchingConfig
+from fastserve.config.cpus import MAX_THREADS, available_cpus
+from fastserve.config.gpus import on_gpus, session_gpus
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.transport import TransportConfig
@@ -21,7 +23,6 @@ ANY_PORT = -1
 """Let the kernel choose a free port."""
 
 MAX_GRPC_MESSAGE_BYTES = 2**31 - 1
-MAX_THREADS = 1024
 
 MIN_BODY_RATE = 1000
 """Bytes a second at which the body of a REST request may come for as long as it takes."""
@@ -169,6 +170,8 @@ class SessionConfig:
     """Of each GPU's memory; above 1 is more than there is, paged from the host's."""
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed, not all at the start."""
+    gpu_memory_limit_mb: int = 0
+    """The most that is taken of each GPU, in MiB; 0: no limit of this kind."""
     mixed_precision: str = ""
     """See set_mixed_precision()."""
     base: bytes = b""
@@ -197,6 +200,16 @@ class SessionConfig:
                 f"--per_process_gpu_memory_fraction is {self.gpu_memory_fraction}; it must be 0 "
                 "(automatic) or more, as 0.5 for half of a GPU's memory"
             )
+        if self.gpu_memory_limit_mb < 0:
+            raise ConfigError(
+                f"--gpu_memory_limit_mb is {self.gpu_memory_limit_mb}; it must be 0 (no limit) or "
+                "a number of MiB, as 4096"
+            )
+        if self.gpu_memory_limit_mb and self.gpu_memory_fraction:
+            raise ConfigError(
+                "--gpu_memory_limit_mb and --per_process_gpu_memory_fraction both limit the memory "
+                "of a GPU; set one of them"
+            )
 
     @property
     def threads(self) -> tuple[int, int]:
@@ -209,7 +222,7 @@ class SessionConfig:
         """Returns all of it as a serialized tensorflow.ConfigProto.
 
         Threads and the memory fraction replace those of `base`, zeros too; memory growth is on when
-        either says so.
+        either says so. Raises ConfigError where `base` says what `gpu_memory_limit_mb` does.
         """
         from fastserve import protos
 
@@ -218,8 +231,22 @@ class SessionConfig:
         message.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
         if self.gpu_memory_growth:
             message.gpu_options.allow_growth = True
+        self._limit_gpu_memory(message)
         set_mixed_precision(message, self.mixed_precision)
         return bytes(message.SerializeToString())
+
+    def _limit_gpu_memory(self, config_proto: Any) -> None:
+        """Makes one virtual device of each GPU, which is how TensorFlow limits memory in bytes."""
+        if not self.gpu_memory_limit_mb:
+            return
+        virtual_devices = config_proto.gpu_options.experimental.virtual_devices
+        if virtual_devices:
+            raise ConfigError(
+                "--gpu_memory_limit_mb and virtual_devices in --tensorflow_session_config_file are "
+                "both set; give the limit as memory_limit_mb of the virtual devices"
+            )
+        for _ in range(session_gpus(config_proto)):
+            virtual_devices.add(memory_limit_mb=[self.gpu_memory_limit_mb])
 
 
 def set_mixed_precision(config_proto: Any, mode: str) -> None:
@@ -284,6 +311,8 @@ class PlatformConfig:
     batching: BatchingConfig | None = None
     """None: each request is run on its own."""
     lite: LiteConfig = field(default_factory=LiteConfig)
+    devices: tuple[str, ...] = ()
+    """Each holds a replica of a SavedModel; none: TensorFlow chooses one device."""
 
     def __post_init__(self) -> None:
         if not all(self.tags):
@@ -291,6 +320,15 @@ class PlatformConfig:
                 f"saved_model_tags is {','.join(self.tags)!r}; no tag may be empty, as in serve or "
                 "serve,gpu"
             )
+
+    @property
+    def default_batch_threads(self) -> int:
+        """How many threads run batches where the parameters do not say.
+
+        Two a GPU: while one batch is computed the next is copied, and what comes meanwhile waits
+        for a larger batch. Else one a CPU.
+        """
+        return 2 * len(self.devices) if on_gpus(self.devices) else available_cpus()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

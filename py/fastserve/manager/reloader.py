@@ -10,6 +10,7 @@ from typing import Protocol
 from fastserve.config.models import ModelConfig
 from fastserve.errors import UNKNOWN, ServingError
 from fastserve.manager.manager import ModelManager, NotAvailable
+from fastserve.observe.logs import Complaint
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class ConfigFileWatcher:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fastserve-config", daemon=True)
         self._applied: Sequence[ModelConfig] = ()
-        self._told = ""
+        self._complaint = Complaint(_LOGGER)
 
     def start(self, applied: Sequence[ModelConfig]) -> None:
         """Begins to watch the file, of which `applied` is in force."""
@@ -132,19 +133,15 @@ class ConfigFileWatcher:
         try:
             models = self._read()
         except ServingError as error:
-            self._tell(f"Failed to read ModelServerConfig file: {error}")
+            self._complaint.tell(f"Failed to read ModelServerConfig file: {error}")
             return
         if tuple(models) == tuple(self._applied) and not even_unchanged:
-            self._told = ""
+            self._complaint.withdraw()
             return
         try:
             self._reloader.apply(models)
         except ServingError as error:
-            self._tell(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
+            self._complaint.tell(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
             return
-        self._applied, self._told = models, ""
-
-    def _tell(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
-            _LOGGER.error("%s", text)
+        self._applied = models
+        self._complaint.withdraw()

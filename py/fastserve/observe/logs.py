@@ -30,6 +30,24 @@ def utc(seconds: float) -> str:
     return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+class Complaint:
+    """An error that is logged when it is new, and not again each time that it is met."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        """Logs it, unless it is what was told last."""
+        if text != self._told:
+            self._told = text
+            self._logger.error("%s", text)
+
+    def withdraw(self) -> None:
+        """All is well: what comes next is new."""
+        self._told = ""
+
+
 class _JsonFormatter(logging.Formatter):
     """One JSON object a line; a traceback is a field of it."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
 
 from fastserve import _native
 from fastserve.config.batching import MODEL_FILE, BatchingConfig, BatchingParameters
 from fastserve.errors import ServingError
+from fastserve.observe.logs import Complaint
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -20,15 +22,15 @@ Batching = tuple[_native.BatchPolicy, _native.BatchScheduler]
 class Batcher:
     """Batching for all models of a platform, on threads that they share. Any thread."""
 
-    def __init__(self, config: BatchingConfig) -> None:
-        """Starts the threads."""
+    def __init__(self, config: BatchingConfig, *, default_threads: int) -> None:
+        """Starts the threads: as many as `config` says, or else as the default."""
         self._config = config
         self._parameters = config.parameters
         self._policy: _native.BatchPolicy | None = None
         self._lock = threading.Lock()
-        self._told = ""
+        self._complaint = Complaint(_LOGGER)
         self._scheduler = _native.BatchScheduler(
-            config.parameters.threads,
+            config.parameters.num_batch_threads or default_threads,
             config.parameters.thread_pool_name,
             spare_threads=config.parameters.spare_threads,
         )
@@ -70,17 +72,14 @@ class Batcher:
                 if self._policy is not None:
                     self._policy.set(_native_options(parameters))
             except (ServingError, _native.NativeError) as error:
-                self._tell(f"the batching parameters stay as they are: {error}")
+                self._complaint.tell(f"the batching parameters stay as they are: {error}")
                 return
             if _of_threads(parameters) != _of_threads(self._parameters):
-                self._tell("num_batch_threads and thread_pool_name change with a restart only")
+                self._complaint.tell(
+                    "num_batch_threads and thread_pool_name change with a restart only"
+                )
             self._parameters = parameters
             _LOGGER.info("The batching parameters of %s hold", self._config.parameters_file)
-
-    def _tell(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
-            _LOGGER.error("%s", text)
 
     def stop_waiting(self) -> None:
         """From now on no batch waits until it is full."""
@@ -92,7 +91,7 @@ class Batcher:
 
 
 def _of_threads(parameters: BatchingParameters) -> tuple[int, str]:
-    return parameters.threads, parameters.thread_pool_name
+    return parameters.num_batch_threads, parameters.thread_pool_name
 
 
 def batch_policy(parameters: BatchingParameters) -> _native.BatchPolicy:
@@ -103,7 +102,12 @@ def batch_policy(parameters: BatchingParameters) -> _native.BatchPolicy:
         raise ServingError(error.code, error.message) from error
 
 
-def _native_options(parameters: BatchingParameters) -> _native.BatchingOptions:
+def _native_options(parameters: BatchingParameters) -> Mapping[str, _native.BatchingOptions]:
+    """Returns the options by signature, those of all others under ""."""
+    return {name: _options(own) for name, own in {**parameters.signatures, "": parameters}.items()}
+
+
+def _options(parameters: BatchingParameters) -> _native.BatchingOptions:
     options = _native.BatchingOptions()
     options.max_batch_size = parameters.max_batch_size
     options.batch_timeout_micros = parameters.batch_timeout_micros

@@ -95,6 +95,7 @@ class VersionLoader:
                 path=path,
                 tags=self._config.tags,
                 config_proto=self._config.config_proto,
+                devices=self._config.devices,
                 batching=batching,
             )
         except _native.NativeError as error:

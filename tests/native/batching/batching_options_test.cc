@@ -55,5 +55,26 @@ TEST(BatchingOptionsTest, ABatchIsPaddedToTheSmallestAllowedSizeThatFits) {
   EXPECT_EQ(BatchingOptions().PaddedSize(5), 5);
 }
 
+TEST(BatchPolicyTest, ASignatureHasItsOwnOptionsOrThoseOfAll) {
+  BatchPolicy policy({{"", {.max_batch_size = 8}}, {"own", {.max_batch_size = 2}}});
+  EXPECT_EQ(policy.Get("own")->first, "own");
+  EXPECT_EQ(policy.Get("own")->second.max_batch_size, 2);
+  EXPECT_EQ(policy.Get("another")->first, "");
+  EXPECT_EQ(policy.Get("another")->second.max_batch_size, 8);
+  EXPECT_EQ(policy.Get("another"), policy.Get(""));
+}
+
+TEST(BatchPolicyTest, OptionsChangeTogetherOrNotAtAll) {
+  BatchPolicy policy({{"", {.max_batch_size = 8}}});
+  const auto before = policy.Get("own");
+  EXPECT_EQ(policy.Set({{"", {.max_batch_size = 4}}, {"own", {.max_batch_size = 0}}}).message(),
+            "signature own: input_batch_size_limit must be positive; was 0");
+  EXPECT_EQ(policy.Get("own"), before);
+  EXPECT_EQ(policy.Set({{"own", {}}}).code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(policy.Set({{"", {.max_batch_size = 4}}, {"own", {.max_batch_size = 2}}}).ok());
+  EXPECT_EQ(policy.Get("own")->second.max_batch_size, 2);
+  EXPECT_EQ(before->second.max_batch_size, 8);
+}
+
 }  // namespace
 }  // namespace fastserve

@@ -53,7 +53,7 @@ class HalfPlusTwo final : public RunTask {
 
 struct Batched {
   explicit Batched(BatchingOptions options, int threads = 2)
-      : policy(std::make_shared<BatchPolicy>(std::move(options))),
+      : policy(std::make_shared<BatchPolicy>(BatchPolicy::Options{{"", std::move(options)}})),
         scheduler(std::make_shared<BatchScheduler>(threads, "test")) {
     Result<ServablePtr> loaded = Servable::Load(
         TensorFlow(), "half_plus_two", 1,
@@ -96,7 +96,7 @@ TEST(BatcherTest, TheRowsOfACutRequestComeInOrder) {
 TEST(BatcherTest, NewOptionsHoldForWhatComesAndOldOnesForWhatWaits) {
   Batched batched({.max_batch_size = 2, .batch_timeout = std::chrono::hours(1)});
   batched.Submit({0});
-  ASSERT_TRUE(batched.policy->Set({.max_batch_size = 1}).ok());
+  ASSERT_TRUE(batched.policy->Set({{"", {.max_batch_size = 1}}}).ok());
   batched.Submit({2});
   EXPECT_EQ(*batched.outcomes[1].get(), (std::vector<float>{3}));
   batched.Submit({4, 6});
@@ -104,7 +104,8 @@ TEST(BatcherTest, NewOptionsHoldForWhatComesAndOldOnesForWhatWaits) {
             "Task size 2 is larger than maximum input batch size 1");
   batched.scheduler->StopWaiting();
   EXPECT_EQ(*batched.outcomes[0].get(), (std::vector<float>{2}));
-  EXPECT_EQ(batched.policy->Set({.max_batch_size = 0}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(batched.policy->Set({{"", {.max_batch_size = 0}}}).code(),
+            StatusCode::kInvalidArgument);
 }
 
 TEST(BatcherTest, AnAbandonedRequestIsNotRun) {
@@ -137,7 +138,8 @@ TEST(BatcherTest, ManyThreadsGetTheirOwnAnswersWhileOptionsChange) {
     });
   }
   for (int64_t n = 0; n < 50; ++n) {
-    EXPECT_TRUE(batched.policy->Set({.max_batch_size = 3 + n, .max_enqueued_batches = 1000}).ok());
+    EXPECT_TRUE(
+        batched.policy->Set({{"", {.max_batch_size = 3 + n, .max_enqueued_batches = 1000}}}).ok());
   }
   for (std::thread& client : clients) client.join();
 }
