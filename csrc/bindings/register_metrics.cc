@@ -41,6 +41,16 @@ py::list ToPython(const std::vector<MetricsSnapshot::Batching>& rows) {
   return list;
 }
 
+py::list ToPython(const std::vector<MetricsSnapshot::Replicas>& rows) {
+  py::list list;
+  for (const MetricsSnapshot::Replicas& row : rows) {
+    for (const auto& [device, runs] : row.runs) {
+      list.append(py::make_tuple(TextOf(row.model), row.version, device, runs));
+    }
+  }
+  return list;
+}
+
 template <class Key>
 py::dict ToPython(const std::map<Key, HistogramData>& rows) {
   py::dict dict;
@@ -60,6 +70,7 @@ py::dict ReadMetrics() {
   snapshot["runs"] = ToPython(read.runs);
   snapshot["retired_runs"] = ToPython(read.retired_runs);
   snapshot["batching"] = ToPython(read.batching);
+  snapshot["replicas"] = ToPython(read.replicas);
   snapshot["examples"] = ToPython(read.examples);
   snapshot["worker_queue"] = ToPython(read.worker_queue);
   snapshot["queuing_latency"] = ToPython(read.queuing_latency);

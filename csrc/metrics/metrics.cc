@@ -124,6 +124,16 @@ void Metrics::Retire(const BatchingMetrics& metrics) {
   batching_.erase(&metrics);
 }
 
+void Metrics::Add(const ReplicaMetrics& metrics) {
+  const std::lock_guard lock(mutex_);
+  replicas_.insert(&metrics);
+}
+
+void Metrics::Retire(const ReplicaMetrics& metrics) {
+  const std::lock_guard lock(mutex_);
+  replicas_.erase(&metrics);
+}
+
 MetricsSnapshot Metrics::Read() const {
   MetricsSnapshot snapshot;
   const std::lock_guard lock(mutex_);
@@ -145,6 +155,9 @@ MetricsSnapshot Metrics::Read() const {
   for (const BatchingMetrics* metrics : batching_) {
     snapshot.batching.push_back({metrics->model(), metrics->version(), metrics->queued().Read(),
                                  metrics->rows().Read(), metrics->padding().Sums()[0]});
+  }
+  for (const ReplicaMetrics* metrics : replicas_) {
+    snapshot.replicas.push_back({metrics->model(), metrics->version(), metrics->runs()});
   }
   snapshot.worker_queue = worker_queue_.Read();
   snapshot.queuing_latency = batching_session_.queuing_latency.Read();

@@ -12,6 +12,7 @@
 #include "metrics/access_log.h"
 #include "metrics/batching_metrics.h"
 #include "metrics/histogram.h"
+#include "metrics/replica_metrics.h"
 #include "metrics/request_log.h"
 #include "metrics/signature_metrics.h"
 
@@ -65,11 +66,17 @@ struct MetricsSnapshot {
     HistogramData rows;
     uint64_t padding;
   };
+  struct Replicas {
+    std::string model;
+    std::string version;
+    ReplicaMetrics::Runs runs;
+  };
 
   // Of what is loaded, and of requests that found nothing.
   Rows<RequestSeries, RequestTotals> requests;
   Rows<RunSeries, HistogramData> runs;
   std::vector<Batching> batching;
+  std::vector<Replicas> replicas;
   // Of versions that are gone, by model.
   Rows<RequestSeries, RequestTotals> retired_requests;
   Rows<RunSeries, HistogramData> retired_runs;
@@ -112,11 +119,13 @@ class Metrics {
 
   MetricsSnapshot Read() const;
 
-  // For SignatureMetrics and BatchingMetrics.
+  // For SignatureMetrics, BatchingMetrics and ReplicaMetrics.
   void Add(const SignatureMetrics& metrics);
   void Retire(const SignatureMetrics& metrics);
   void Add(const BatchingMetrics& metrics);
   void Retire(const BatchingMetrics& metrics);
+  void Add(const ReplicaMetrics& metrics);
+  void Retire(const ReplicaMetrics& metrics);
 
  private:
   Metrics() = default;
@@ -132,6 +141,7 @@ class Metrics {
   mutable std::mutex mutex_;
   std::set<const SignatureMetrics*> signatures_;
   std::set<const BatchingMetrics*> batching_;
+  std::set<const ReplicaMetrics*> replicas_;
   std::set<std::string, std::less<>> unrouted_models_;
   std::map<RequestSeries, RequestTotals> unrouted_;
   std::map<RequestSeries, RequestTotals> retired_requests_;

@@ -37,6 +37,10 @@ Servable::Servable(std::string name, int64_t version, std::unique_ptr<Session> s
     if (session_->runs_elsewhere()) bound.cost.ForbidCheap();
     bound.metrics = std::make_shared<SignatureMetrics>(name_, version_, key);
   }
+  if (!session_->replica_runs().empty()) {
+    replica_metrics_ = std::make_unique<ReplicaMetrics>(
+        name_, version_, [session = session_.get()] { return session->replica_runs(); });
+  }
 }
 
 Servable::~Servable() = default;

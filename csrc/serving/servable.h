@@ -13,6 +13,7 @@
 #include "batching/batch_scheduler.h"
 #include "codec/signature.h"
 #include "metrics/batching_metrics.h"
+#include "metrics/replica_metrics.h"
 #include "metrics/signature_metrics.h"
 #include "serving/run_cost.h"
 #include "session/session.h"
@@ -76,6 +77,7 @@ class Servable {
   std::string name_;
   int64_t version_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<ReplicaMetrics> replica_metrics_;    // null with one replica
   std::unique_ptr<BatchingMetrics> batching_metrics_;  // of the batcher
   std::unique_ptr<Batcher> batcher_;
   std::string signature_def_map_;

@@ -87,7 +87,8 @@ Status WarmUp(const Servable& servable, std::string_view method, const ByteBuffe
   if (known == std::end(kMethods)) {
     return Status::Unimplemented("no warm-up by method " + std::string(method));
   }
-  for (size_t i = 0; i < servable.session().replicas(); ++i) {
+  const size_t replicas = std::max<size_t>(1, servable.session().replica_runs().size());
+  for (size_t i = 0; i < replicas; ++i) {
     FASTSERVE_RETURN_IF_ERROR(known->warm_up(servable, request, options));
   }
   return {};

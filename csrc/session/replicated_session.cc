@@ -92,15 +92,25 @@ Result<std::unique_ptr<Session>> Replicate(std::unique_ptr<Session> first,
     sessions.push_back(std::move(*replica));
   }
   sessions.insert(sessions.begin(), std::move(first));
-  return std::unique_ptr<Session>(std::make_unique<ReplicatedSession>(std::move(sessions)));
+  return std::unique_ptr<Session>(
+      std::make_unique<ReplicatedSession>(std::move(sessions), options.devices));
 }
 
-ReplicatedSession::ReplicatedSession(std::vector<std::unique_ptr<Session>> sessions)
-    : Session(sessions[0]->api()), replicas_(sessions.size()) {
+ReplicatedSession::ReplicatedSession(std::vector<std::unique_ptr<Session>> sessions,
+                                     std::vector<std::string> devices)
+    : Session(sessions[0]->api()), replicas_(sessions.size()), devices_(std::move(devices)) {
   for (size_t i = 0; i < sessions.size(); ++i) replicas_[i].session = std::move(sessions[i]);
 }
 
 void ReplicatedSession::DropMetaGraphDef() { replicas_[0].session->DropMetaGraphDef(); }
+
+Session::ReplicaRuns ReplicatedSession::replica_runs() const {
+  ReplicaRuns runs;
+  for (size_t i = 0; i < replicas_.size(); ++i) {
+    runs.emplace_back(devices_[i], replicas_[i].begun.load(std::memory_order_relaxed));
+  }
+  return runs;
+}
 
 Result<TF_Output> ReplicatedSession::Resolve(std::string_view tensor_name) const {
   Operations operations;
@@ -149,6 +159,7 @@ Result<std::vector<RuntimeTensor>> ReplicatedSession::Run(
   const InlineVector<TF_Output, 8> its_feeds = PlacesIn(replica, feeds);
   const InlineVector<TF_Output, 8> its_fetches = PlacesIn(replica, fetches);
   replica.in_flight.fetch_add(1, std::memory_order_relaxed);
+  replica.begun.fetch_add(1, std::memory_order_relaxed);
   Result<std::vector<RuntimeTensor>> ran =
       replica.session->Run(its_feeds, feed_values, its_fetches);
   replica.in_flight.fetch_sub(1, std::memory_order_relaxed);

@@ -22,14 +22,15 @@ Result<std::unique_ptr<Session>> Replicate(std::unique_ptr<Session> first,
 // fewest runs in flight, by turns.
 class ReplicatedSession : public Session {
  public:
-  // At least one; the first stands for all in what is not a run.
-  explicit ReplicatedSession(std::vector<std::unique_ptr<Session>> sessions);
+  // At least one, by index of `devices`; the first stands for all in what is not a run.
+  ReplicatedSession(std::vector<std::unique_ptr<Session>> sessions,
+                    std::vector<std::string> devices);
 
   ByteView meta_graph_def() const override { return replicas_[0].session->meta_graph_def(); }
   void DropMetaGraphDef() override;
   Result<TF_Output> Resolve(std::string_view tensor_name) const override;
   bool runs_elsewhere() const override { return replicas_[0].session->runs_elsewhere(); }
-  size_t replicas() const override { return replicas_.size(); }
+  ReplicaRuns replica_runs() const override;
   Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
                                          std::span<TF_Tensor* const> feed_values,
                                          std::span<const TF_Output> fetches) const override;
@@ -38,6 +39,7 @@ class ReplicatedSession : public Session {
   struct alignas(64) Replica {  // a cache line each
     std::unique_ptr<Session> session;
     mutable std::atomic<int> in_flight = 0;
+    mutable std::atomic<uint64_t> begun = 0;
   };
   // What stands for an operation: a place's `oper` points to the operation in each replica's graph.
   using Operations = std::vector<TF_Operation*>;
@@ -48,6 +50,7 @@ class ReplicatedSession : public Session {
                                       std::span<const TF_Output> places) const;
 
   std::vector<Replica> replicas_;
+  const std::vector<std::string> devices_;
   mutable std::atomic<size_t> turn_ = 0;
   mutable std::mutex mutex_;
   mutable std::map<TF_Operation*, Operations> operations_;  // by the first replica's

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/byte_buffer.h"
@@ -53,8 +55,10 @@ class Session {
   // Whether Run() waits for other threads, so that a thread with more to do does not call it. A
   // SavedModel runs on the calling thread (RunOptions.inter_op_thread_pool = -1).
   virtual bool runs_elsewhere() const = 0;
-  // How many copies of the model take turns. So many runs, one after the other, reach each once.
-  virtual size_t replicas() const { return 1; }
+  // Of a model with several replicas: the device of each, and how many runs it has begun. As many
+  // runs one after the other reach each replica once.
+  using ReplicaRuns = std::vector<std::pair<std::string, uint64_t>>;
+  virtual ReplicaRuns replica_runs() const { return {}; }
 
   // Runs the model. `feeds` and `feed_values` go by index, and so do `fetches` and the result.
   // TensorFlow's own code and text on failure; kUnimplemented for a feed that takes a variant.

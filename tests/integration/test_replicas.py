@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support import rest
 from support.grpc_client import SECONDS, Client
 from support.server import ServerProcess, StartServer, run_to_end
 
@@ -43,13 +44,18 @@ def row(client: Client) -> Mapping[str, object]:
 def test_runs_take_turns_and_all_parts_of_one_are_on_its_device(
     serve: StartServer, flags: list[str]
 ) -> None:
-    with Client(serve(*flags).grpc_port) as client:
+    server = serve(*flags)
+    with Client(server.grpc_port) as client:
         for run in range(1, 4):
             answers = [row(client) for _ in DEVICES]
             assert answers == [
                 {"variable": device, "made": device, "on_gpu": device, "line": b"one", "run": run}
                 for device in DEVICES
             ]
+    metrics = rest.get(server.rest_port, "/metrics").body.decode()
+    for device in ("/device:CPU:0", "/device:CPU:1"):
+        labels = f'model="devices",version="1",device="{device}"'
+        assert f"fastserve_replica_runs_total{{{labels}}} 3\n" in metrics
 
 
 def test_a_run_goes_where_fewest_are_in_flight(serve: StartServer) -> None:

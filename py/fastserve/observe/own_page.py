@@ -33,6 +33,7 @@ def page(connections: Mapping[str, int], ready: Mapping[str, bool]) -> bytes:
         [
             *_requests(snapshot),
             _runs(snapshot),
+            _replicas(snapshot),
             *_queues(snapshot),
             *_process(snapshot, connections),
             *_models(ready),
@@ -90,6 +91,19 @@ def _runs(snapshot: Snapshot) -> Family:
             ("method", row.method),
         )
         family.samples.append((labels, _seconds(row.latency)))
+    return family
+
+
+def _replicas(snapshot: Snapshot) -> Family:
+    family = Family(
+        "fastserve_replica_runs_total",
+        "counter",
+        "Runs, batches of requests counting once, by the replica that they went to; of models with "
+        "several.",
+    )
+    for row in snapshot.replicas:
+        labels = (("model", row.model), ("version", row.version), ("device", row.device))
+        family.samples.append((labels, row.runs))
     return family
 
 

@@ -70,6 +70,17 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """One of several replicas of one version."""
+
+    model: str
+    version: str
+    device: str
+    runs: int
+    """That it has begun."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment; retired is what was counted of versions that are gone."""
 
@@ -78,6 +89,7 @@ class Snapshot:
     runs: Sequence[Runs]
     retired_runs: Sequence[Runs]
     batches: Sequence[Batches]
+    replicas: Sequence[Replica]
     native: dict[str, Any]
     """All of _native.read_metrics()."""
 
@@ -91,6 +103,7 @@ def read() -> Snapshot:
         runs=_runs(native["runs"]),
         retired_runs=_runs(native["retired_runs"]),
         batches=[Batches(*row) for row in native["batching"]],
+        replicas=[Replica(*row) for row in native["replicas"]],
         native=native,
     )
 
