@@ -4,8 +4,8 @@
 #include <memory>
 #include <mutex>
 #include <utility>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "batching/batch_scheduler.h"
 #include "metrics/batching_metrics.h"
 #include "serving/session_run.h"
@@ -32,7 +32,7 @@ class Batcher {
   void Submit(RunRequest request, std::shared_ptr<RunTask> task) const;
 
  private:
-  using Places = std::vector<TF_Output>;
+  using Places = PooledVector<TF_Output>;
   struct PlaceLess {
     bool operator()(const TF_Output& a, const TF_Output& b) const;
   };
