@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace fastserve {
+namespace {
+
+const std::string kFull = "The batch scheduling queue to which this task was submitted is full; ";
+
+}  // namespace
 
 size_t BatchQueue::KindHash::operator()(const BatchKind& kind) const {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, word by word
@@ -15,20 +20,18 @@ size_t BatchQueue::KindHash::operator()(const BatchKind& kind) const {
 int64_t BatchQueue::capacity() const { return std::max<int64_t>(1, options_.max_enqueued_batches); }
 
 Status BatchQueue::CheckRoom(const Lane& lane, int64_t room, int64_t rows) const {
-  static const std::string full =
-      "The batch scheduling queue to which this task was submitted is full; ";
   const int64_t limit = options_.execution_size();
   if (!options_.enable_large_batch_splitting) {
     if (rows <= room) return {};
     if (lane.batches < capacity() && rows_ + rows <= capacity() * limit) return {};
-    return Status::Unavailable(full + "currently " + std::to_string(waiting_.size()) +
+    return Status::Unavailable(kFull + "currently " + std::to_string(waiting_.size()) +
                                " batches enqueued and max_enqueued_batches is " +
                                std::to_string(capacity()));
   }
   const int64_t free = std::min((capacity() - lane.batches) * limit + room,  // of the lane, of all
                                 capacity() * limit - rows_);
   if (rows <= free) return {};
-  return Status::Unavailable(full + "task size is " + std::to_string(rows) +
+  return Status::Unavailable(kFull + "task size is " + std::to_string(rows) +
                              " but scheduling capacity is only " + std::to_string(free) +
                              " (num_enqueued_batches=" + std::to_string(lane.batches) +
                              ", max_enqueued_batches=" + std::to_string(capacity()) +
@@ -67,9 +70,10 @@ Status BatchQueue::Add(std::shared_ptr<BatchTask> task, BatchClock::time_point n
     if (is_new) lanes_.erase(entry);
     return status;
   }
+  // Of a task that is cut, the first piece fills the open batch and the others have their own.
   int64_t size = options_.enable_large_batch_splitting ? (room > 0 ? room : limit) : rows;
-  const int64_t after_first = std::max<int64_t>(0, rows - size);
-  task->SetPieces(static_cast<size_t>(1 + (after_first + limit - 1) / limit));
+  const int64_t others = std::max<int64_t>(0, rows - size);
+  task->SetPieces(static_cast<size_t>(1 + (others + limit - 1) / limit));
   size_t index = 0;
   int64_t begin = 0;
   do {
