@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every check: format, lint, types, C++ unit tests under
-# ASan+UBSan and TSan, fuzz targets, Python unit, property, integration, compatibility and
-# conformance tests, and those of the benchmark. Arguments go to pytest. Safe to run again.
+# ASan+UBSan and TSan, what a request allocates, fuzz targets, Python unit, property, integration,
+# compatibility and conformance tests, and those of the benchmark. Arguments go to pytest. Safe to
+# run again.
 # FASTSERVE_FUZZ_SECONDS   how long each parser is fuzzed (default: 0, its corpus only)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -33,9 +34,10 @@ cmake --preset fuzz -DFASTSERVE_FUZZ_SECONDS="$fuzz_seconds" >/dev/null
 cmake --build --preset fuzz -- --quiet
 ctest --preset fuzz -j2
 
-step "programs of the benchmark"
-cmake --preset release >/dev/null
-cmake --build --preset release --target loadgen echo_server session_loop -- --quiet
+step "allocations, which sanitizers hide, and the benchmark's programs"
+cmake --preset release -DFASTSERVE_TENSORFLOW_DIR="$tensorflow" >/dev/null
+cmake --build --preset release --target allocation_test base_test loadgen echo_server session_loop -- --quiet
+ctest --preset release -R '^(Allocation|BlockPool)Test'
 
 step "Python tests"
 pytest "${@:-tests}" bench

@@ -1,8 +1,9 @@
 #include "base/byte_buffer.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include "base/block_pool.h"
 
 namespace fastserve {
 
@@ -10,12 +11,12 @@ ByteBuffer ByteBuffer::Allocate(size_t size, size_t aligned_offset) {
   ByteBuffer buffer;
   const size_t overhead = sizeof(Block) + kTensorAlignment;
   if (size > SIZE_MAX - overhead) return buffer;
-  void* memory = std::malloc(size + overhead);
+  void* memory = BlockPool::Allocate(size + overhead);
   if (memory == nullptr) return buffer;
   char* first = static_cast<char*>(memory) + sizeof(Block);
   const auto aligned = reinterpret_cast<uintptr_t>(first) + aligned_offset;
   const size_t slack = (kTensorAlignment - aligned % kTensorAlignment) % kTensorAlignment;
-  buffer.block_ = new (memory) Block{1, size, first + slack};
+  buffer.block_ = new (memory) Block{1, size + overhead, size, first + slack};
   return buffer;
 }
 
@@ -34,8 +35,9 @@ ByteBuffer ByteBuffer::Adopt(void* released) {
 void ByteBuffer::Unref(Block* block) {
   if (block == nullptr) return;
   if (block->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const size_t allocated = block->allocated;
   block->~Block();
-  std::free(block);
+  BlockPool::Free(block, allocated);
 }
 
 }  // namespace fastserve

@@ -52,6 +52,7 @@ class ByteBuffer {
  private:
   struct Block {
     std::atomic<uint32_t> references;
+    size_t allocated;  // with this
     size_t size;
     char* data;
   };

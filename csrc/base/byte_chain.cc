@@ -13,8 +13,8 @@ void ByteChain::Borrow(ByteView bytes, std::shared_ptr<const void> owner) {
   borrowed_.push_back({own_.size(), bytes, std::move(owner)});
 }
 
-std::vector<ByteChain::Slice> ByteChain::Slices() const {
-  std::vector<Slice> slices;
+PooledVector<ByteChain::Slice> ByteChain::Slices() const {
+  PooledVector<Slice> slices;
   slices.reserve(2 * borrowed_.size() + 1);
   const ByteView own = own_;
   size_t taken = 0;

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "base/byte_buffer.h"
 
 namespace fastserve {
@@ -27,7 +27,7 @@ class ByteChain {
   void Append(ByteView bytes) { own_.append(bytes); }
   void Reserve(size_t bytes) { own_.reserve(bytes); }
   // The chain's own tail, for writers that append in place (protobuf varints, JSON).
-  std::string& tail() { return own_; }
+  PooledString& tail() { return own_; }
   // Adds bytes that stay where they are for as long as `owner` lives.
   void Borrow(ByteView bytes, std::shared_ptr<const void> owner);
 
@@ -35,7 +35,7 @@ class ByteChain {
   bool empty() const { return size() == 0; }
 
   // Every slice in order, empty ones left out. The views end with the chain or its next change.
-  std::vector<Slice> Slices() const;
+  PooledVector<Slice> Slices() const;
   // The bytes when nothing is borrowed, which is the common case of a small answer.
   // REQUIRES: !has_borrowed()
   ByteView own() const { return own_; }
@@ -49,8 +49,8 @@ class ByteChain {
     ByteView bytes;
     std::shared_ptr<const void> owner;
   };
-  std::string own_;
-  std::vector<Borrowed> borrowed_;
+  PooledString own_;
+  PooledVector<Borrowed> borrowed_;
   size_t borrowed_bytes_ = 0;
 };
 

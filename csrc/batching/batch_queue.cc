@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace fastserve {
+namespace {
+
+const std::string kFull = "The batch scheduling queue to which this task was submitted is full; ";
+
+}  // namespace
 
 size_t BatchQueue::KindHash::operator()(const BatchKind& kind) const {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, word by word
@@ -14,26 +19,23 @@ size_t BatchQueue::KindHash::operator()(const BatchKind& kind) const {
 
 int64_t BatchQueue::capacity() const { return std::max<int64_t>(1, options_.max_enqueued_batches); }
 
-Status BatchQueue::CheckRoom(const Lane& lane, int64_t rows) const {
+Status BatchQueue::CheckRoom(const Lane& lane, int64_t room, int64_t rows) const {
   const int64_t limit = options_.execution_size();
-  const int64_t open_rows = lane.open ? (*lane.open)->batch.rows : 0;
-  const int64_t room = lane.open ? limit - open_rows : 0;
-  const std::string full = "The batch scheduling queue to which this task was submitted is full; ";
   if (!options_.enable_large_batch_splitting) {
     if (rows <= room) return {};
     if (lane.batches < capacity() && rows_ + rows <= capacity() * limit) return {};
-    return Status::Unavailable(full + "currently " + std::to_string(waiting_.size()) +
+    return Status::Unavailable(kFull + "currently " + std::to_string(waiting_.size()) +
                                " batches enqueued and max_enqueued_batches is " +
                                std::to_string(capacity()));
   }
   const int64_t free = std::min((capacity() - lane.batches) * limit + room,  // of the lane, of all
                                 capacity() * limit - rows_);
   if (rows <= free) return {};
-  return Status::Unavailable(full + "task size is " + std::to_string(rows) +
+  return Status::Unavailable(kFull + "task size is " + std::to_string(rows) +
                              " but scheduling capacity is only " + std::to_string(free) +
                              " (num_enqueued_batches=" + std::to_string(lane.batches) +
                              ", max_enqueued_batches=" + std::to_string(capacity()) +
-                             ", open_batch_size=" + std::to_string(open_rows) +
+                             ", open_batch_size=" + std::to_string(room > 0 ? limit - room : 0) +
                              ", max_execution_batch_size=" + std::to_string(limit) + ")");
 }
 
@@ -62,26 +64,24 @@ Status BatchQueue::Add(std::shared_ptr<BatchTask> task, BatchClock::time_point n
   FASTSERVE_RETURN_IF_ERROR(options_.CheckTaskSize(rows));
   const auto [entry, is_new] = lanes_.try_emplace(task->kind());
   Lane& lane = entry->second;
-  if (Status status = CheckRoom(lane, rows); !status.ok()) {
+  const int64_t limit = options_.execution_size();
+  const int64_t room = lane.open ? limit - (*lane.open)->batch.rows : 0;  // an open batch has some
+  if (Status status = CheckRoom(lane, room, rows); !status.ok()) {
     if (is_new) lanes_.erase(entry);
     return status;
   }
-  const int64_t limit = options_.execution_size();
-  const int64_t room = lane.open ? limit - (*lane.open)->batch.rows : limit;
-  std::vector<int64_t> sizes;
-  if (!options_.enable_large_batch_splitting || rows <= room) {
-    sizes.push_back(rows);
-  } else {
-    for (int64_t left = rows; left > 0; left -= sizes.back()) {
-      sizes.push_back(std::min(left, sizes.empty() ? room : limit));
-    }
-  }
-  task->SetPieces(sizes.size());
+  // Of a task that is cut, the first piece fills the open batch and the others have their own.
+  int64_t size = options_.enable_large_batch_splitting ? (room > 0 ? room : limit) : rows;
+  const int64_t others = std::max<int64_t>(0, rows - size);
+  task->SetPieces(static_cast<size_t>(1 + (others + limit - 1) / limit));
+  size_t index = 0;
   int64_t begin = 0;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    Append(lane, {task, i, begin, sizes[i], now});
-    begin += sizes[i];
-  }
+  do {
+    size = std::min(size, rows - begin);
+    Append(lane, {task, index++, begin, size, now});
+    begin += size;
+    size = limit;
+  } while (begin < rows);
   return {};
 }
 

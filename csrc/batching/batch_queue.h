@@ -101,7 +101,8 @@ class BatchQueue {
   };
 
   int64_t capacity() const;  // batches of a lane
-  Status CheckRoom(const Lane& lane, int64_t rows) const;
+  // `room`: of the lane's open batch, in rows.
+  Status CheckRoom(const Lane& lane, int64_t room, int64_t rows) const;
   void Append(Lane& lane, BatchPiece piece);
   void CloseBatch(Lane& lane);
   BatchClock::time_point RunnableAt(const Waiting& waiting) const;

@@ -55,7 +55,7 @@ bool ReadField(WireReader& in, PredictRequestView* view) {
 }
 
 // Sorts by alias, and keeps of each the last.
-void SortInputs(std::vector<std::pair<std::string_view, ByteView>>* inputs) {
+void SortInputs(PooledVector<std::pair<std::string_view, ByteView>>* inputs) {
   const auto before = [](const auto& a, const auto& b) { return a.first < b.first; };
   const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
   if (inputs->size() < 2) return;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "base/byte_buffer.h"
 #include "base/byte_chain.h"
 #include "base/status.h"
@@ -21,8 +22,8 @@ struct PredictRequestView {
   ModelSpecView model_spec;
   // alias -> serialized TensorProto, sorted by alias. One entry an alias, the last on the wire
   // counts. The values are valid wire format.
-  std::vector<std::pair<std::string_view, ByteView>> inputs;
-  std::vector<std::string_view> output_filter;
+  PooledVector<std::pair<std::string_view, ByteView>> inputs;
+  PooledVector<std::string_view> output_filter;
   // Holds those values that were in several pieces on the wire, which no client writes.
   std::vector<ByteBuffer> joined;
 };

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 
 #include "base/byte_buffer.h"
 
@@ -86,7 +85,8 @@ inline char* WriteBytesField(char* to, uint32_t field, ByteView bytes) {
 }
 
 // Lengthens `out` by `size` bytes and tells where they are.
-inline char* Extend(std::string* out, size_t size) {
+template <class String>
+char* Extend(String* out, size_t size) {
   const size_t before = out->size();
   out->resize(before + size);
   return out->data() + before;

@@ -12,7 +12,7 @@ namespace fastserve {
 namespace {
 
 // What a client gets of a batch's outputs: some rows of those that it wants.
-RunOutputs Share(const RunOutputs& outputs, const std::vector<size_t>& wanted, int64_t begin,
+RunOutputs Share(const RunOutputs& outputs, std::span<const size_t> wanted, int64_t begin,
                  int64_t rows) {
   RunOutputs share;
   share.owner = outputs.owner;
@@ -39,9 +39,9 @@ Result<RunOutputs> Join(std::vector<RunOutputs> pieces) {
     joined.tensors.push_back(std::move(*tensor));
   }
   // Fixed-size elements are each tensor's own; strings are still the pieces'.
-  auto owner = std::make_shared<std::pair<std::vector<RunOutputs>, std::vector<HostTensor>>>(
-      std::move(pieces), joined.tensors);
-  joined.owner = std::move(owner);
+  joined.owner =
+      std::make_shared<const std::pair<std::vector<RunOutputs>, PooledVector<HostTensor>>>(
+          std::move(pieces), joined.tensors);
   return joined;
 }
 
@@ -54,7 +54,7 @@ size_t IndexOf(const TF_Output& place, std::span<const TF_Output> places) {
   return static_cast<size_t>(at - places.begin());
 }
 
-void AddOnce(const TF_Output& place, std::vector<TF_Output>& places) {
+void AddOnce(const TF_Output& place, PooledVector<TF_Output>& places) {
   if (IndexOf(place, places) == places.size()) places.push_back(place);
 }
 
@@ -90,7 +90,7 @@ bool Batcher::KeyLess::operator()(const Key& a, const Key& b) const {
 class Batcher::Request final : public BatchTask {
  public:
   Request(std::shared_ptr<const Queue> queue, BatchKind kind, int64_t rows,
-          std::vector<HostTensor> sorted_inputs, std::vector<size_t> wanted_outputs,
+          PooledVector<HostTensor> sorted_inputs, PooledVector<size_t> wanted_outputs,
           std::shared_ptr<RunTask> task)
       : BatchTask(std::move(kind), rows, task->deadline()),
         queue_(std::move(queue)),
@@ -137,10 +137,10 @@ class Batcher::Request final : public BatchTask {
 
   const std::shared_ptr<const Queue> queue_;
   const BatchClock::time_point since_ = BatchClock::now();
-  const std::vector<HostTensor> inputs_;
-  const std::vector<size_t> wanted_;  // by index of the queue's fetches
+  const PooledVector<HostTensor> inputs_;
+  const PooledVector<size_t> wanted_;  // by index of the queue's fetches
   const std::shared_ptr<RunTask> task_;
-  std::vector<std::optional<Result<RunOutputs>>> pieces_;  // each written by one thread
+  PooledVector<std::optional<Result<RunOutputs>>> pieces_;  // each written by one thread
   std::atomic<size_t> left_{0};
 };
 
@@ -177,18 +177,18 @@ Status Batcher::Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& tas
   const Result<int64_t> rows = CountRows(request.inputs);
   if (!rows.ok()) return rows.status();
   std::shared_ptr<Queue> queue = QueueOf(request, task->subject().first().signature.name);
-  std::vector<HostTensor> inputs;
+  PooledVector<HostTensor> inputs;
   inputs.reserve(queue->feeds.size());
   for (const TF_Output& feed : queue->feeds) {
     inputs.push_back(std::move(request.inputs[IndexOf(feed, request.feeds)]));
   }
-  std::vector<size_t> wanted;
+  PooledVector<size_t> wanted;
   wanted.reserve(request.fetches.size());
   for (const TF_Output& fetch : request.fetches) wanted.push_back(IndexOf(fetch, queue->fetches));
   BatchKind kind = KindOf(inputs, queue->options->second.pad_variable_length_inputs);
   ScheduledQueue& batches = *queue->batches;
-  return batches.Add(std::make_shared<Request>(std::move(queue), std::move(kind), *rows,
-                                               std::move(inputs), std::move(wanted), task));
+  return batches.Add(MakePooled<Request>(std::move(queue), std::move(kind), *rows,
+                                         std::move(inputs), std::move(wanted), task));
 }
 
 std::shared_ptr<Batcher::Queue> Batcher::QueueOf(const RunRequest& request,

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "batching/batch_scheduler.h"
 #include "metrics/batching_metrics.h"
 #include "serving/session_run.h"
@@ -36,7 +36,7 @@ class Batcher {
   void Submit(RunRequest request, std::shared_ptr<RunTask> task) const;
 
  private:
-  using Places = std::vector<TF_Output>;
+  using Places = PooledVector<TF_Output>;
   using Options = BatchPolicy::Options::value_type;
   struct PlaceLess {
     bool operator()(const TF_Output& a, const TF_Output& b) const;

@@ -1,7 +1,6 @@
 #include "serving/predict.h"
 
 #include <algorithm>
-#include <set>
 
 #include "codec/signature_hint.h"
 
@@ -89,13 +88,13 @@ Result<HostTensor> DecodeInput(const TensorInfo& info, ByteView proto, const Byt
 // Finds each input of the signature among `inputs`, or its default, and makes a tensor of it with
 // `convert(info, value)`.
 template <class Value, class Convert>
-Result<std::vector<HostTensor>> MatchInputs(const Signature& signature, NamedInputs<Value> inputs,
-                                            Convert convert) {
+Result<PooledVector<HostTensor>> MatchInputs(const Signature& signature, NamedInputs<Value> inputs,
+                                             Convert convert) {
   const size_t wanted = signature.inputs.size();
   if (inputs.size() > wanted || (inputs.size() < wanted && signature.defaults.empty())) {
     return WrongInputCount(signature, inputs);
   }
-  std::vector<HostTensor> matched;
+  PooledVector<HostTensor> matched;
   matched.reserve(wanted);
   size_t used = 0;
   for (const TensorInfo& info : signature.inputs) {
@@ -123,7 +122,6 @@ Result<InlineVector<size_t, 8>> ChooseOutputs(const Signature& signature,
     for (size_t i = 0; i < signature.outputs.size(); ++i) choice.push_back(i);
     return choice;
   }
-  std::set<std::string_view> seen;
   for (const std::string_view alias : filter) {
     const TensorInfo* info = signature.FindOutput(alias);
     if (info == nullptr) {
@@ -131,15 +129,16 @@ Result<InlineVector<size_t, 8>> ChooseOutputs(const Signature& signature,
           "output tensor alias not found in signature: " + std::string(alias) +
           " Outputs expected to be in the set {" + JoinSorted(Aliases(signature.outputs)) + "}.");
     }
-    if (!seen.insert(alias).second) {
+    const auto index = static_cast<size_t>(info - signature.outputs.data());
+    if (std::find(choice.begin(), choice.end(), index) != choice.end()) {
       return Status::InvalidArgument("duplicate output tensor alias: " + std::string(alias));
     }
-    choice.push_back(static_cast<size_t>(info - signature.outputs.data()));
+    choice.push_back(index);
   }
   return choice;
 }
 
-Result<PredictRun> Bind(const BoundSignature& bound, std::vector<HostTensor> inputs,
+Result<PredictRun> Bind(const BoundSignature& bound, PooledVector<HostTensor> inputs,
                         std::span<const std::string_view> output_filter) {
   const Signature& signature = bound.signature;
   Result<InlineVector<size_t, 8>> outputs = ChooseOutputs(signature, output_filter);
@@ -162,7 +161,7 @@ Result<PredictRun> Bind(const BoundSignature& bound, std::vector<HostTensor> inp
 Result<PredictRun> PrepareSerialized(const BoundSignature& bound, NamedInputs<ByteView> inputs,
                                      const ByteBuffer& owner,
                                      std::span<const std::string_view> output_filter) {
-  Result<std::vector<HostTensor>> matched = MatchInputs(
+  Result<PooledVector<HostTensor>> matched = MatchInputs(
       bound.signature, inputs,
       [&](const TensorInfo& info, ByteView proto) { return DecodeInput(info, proto, owner); });
   if (!matched.ok()) return matched.status();
@@ -171,7 +170,7 @@ Result<PredictRun> PrepareSerialized(const BoundSignature& bound, NamedInputs<By
 
 Result<PredictRun> PrepareTensors(const BoundSignature& bound,
                                   NamedInputs<const HostTensor*> inputs) {
-  Result<std::vector<HostTensor>> matched = MatchInputs(
+  Result<PooledVector<HostTensor>> matched = MatchInputs(
       bound.signature, inputs,
       [](const TensorInfo&, const HostTensor* tensor) { return Result<HostTensor>(*tensor); });
   if (!matched.ok()) return matched.status();

@@ -5,7 +5,7 @@
 namespace fastserve {
 
 Result<RunOutputs> RunNow(const Session& session, const RunRequest& request) {
-  std::vector<RuntimeTensor> fed;
+  PooledVector<RuntimeTensor> fed;
   InlineVector<TF_Tensor*, 8> values;
   fed.reserve(request.inputs.size());
   for (const HostTensor& input : request.inputs) {
@@ -16,7 +16,7 @@ Result<RunOutputs> RunNow(const Session& session, const RunRequest& request) {
   }
   Result<std::vector<RuntimeTensor>> ran = session.Run(request.feeds, values, request.fetches);
   if (!ran.ok()) return ran.status();
-  auto owner = std::make_shared<const std::vector<RuntimeTensor>>(std::move(*ran));
+  auto owner = MakePooled<const std::vector<RuntimeTensor>>(std::move(*ran));
   RunOutputs outputs;
   outputs.tensors.reserve(owner->size());
   for (const RuntimeTensor& tensor : *owner) outputs.tensors.push_back(tensor.View());

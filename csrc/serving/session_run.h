@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "base/status.h"
 #include "base/tensor.h"
 #include "session/session.h"
@@ -13,13 +13,13 @@ namespace fastserve {
 // tensors borrow from the request, its servable or their own `owner`.
 struct RunRequest {
   InlineVector<TF_Output, 8> feeds;
-  std::vector<HostTensor> inputs;  // by index of feeds
+  PooledVector<HostTensor> inputs;  // by index of feeds
   InlineVector<TF_Output, 8> fetches;
 };
 
 // What a run gave, by index of the request's fetches; `owner` holds the memory behind the views.
 struct RunOutputs {
-  std::vector<HostTensor> tensors;
+  PooledVector<HostTensor> tensors;
   std::shared_ptr<const void> owner;
 };
 

@@ -77,7 +77,9 @@ std::optional<ByteChain> Compress(Compression compression, const ByteChain& mess
   Deflater deflater(compression);
   if (!deflater.ok || message.size() > kMaxPiece) return std::nullopt;
   // No room for more than the message has: what does not fit is not worth it.
-  std::string packed(message.size(), '\0');
+  ByteChain chain;
+  PooledString& packed = chain.tail();
+  packed.resize(message.size());
   deflater.next_out = Bytes(packed.data());
   deflater.avail_out = static_cast<uInt>(packed.size());
   for (const ByteChain::Slice& slice : message.Slices()) {
@@ -88,8 +90,6 @@ std::optional<ByteChain> Compress(Compression compression, const ByteChain& mess
   }
   if (deflate(&deflater, Z_FINISH) != Z_STREAM_END) return std::nullopt;
   packed.resize(deflater.total_out);
-  ByteChain chain;
-  chain.tail() = std::move(packed);
   return chain;
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/block_pool.h"
+
 namespace fastserve {
 
 GrpcSession::GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits,
@@ -50,7 +52,7 @@ void GrpcSession::Remove(ServerCall& call) {
 }
 
 Http2Stream* GrpcSession::OnStream(int32_t id) {
-  auto call = std::make_shared<ServerCall>(id, *this, origin_);
+  auto call = MakePooled<ServerCall>(id, *this, origin_);
   call->index = calls_.size();
   ++in_flight_;
   ++calls_begun_;

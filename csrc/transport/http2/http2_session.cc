@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "transport/http2/session_memory.h"
+
 namespace fastserve {
 namespace {
 
@@ -185,7 +187,8 @@ Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_stream_reset_rate_limit(options, limits.reset_burst, limits.resets_per_second);
-  nghttp2_session_server_new2(&session_, callbacks, this, options);
+  nghttp2_mem memory = SessionMemory();  // copied
+  nghttp2_session_server_new3(&session_, callbacks, this, options, &memory);
   nghttp2_option_del(options);
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams},

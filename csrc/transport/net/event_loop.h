@@ -11,8 +11,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "base/status.h"
 #include "transport/net/unique_fd.h"
 
@@ -99,7 +101,9 @@ class EventLoop {
   std::array<epoll_event, 64> ready_;
   int ready_begin_ = 0;  // ready_[ready_begin_, ready_end_) are still to be told
   int ready_end_ = 0;
-  std::map<TimerId, std::function<void()>> timers_;
+  std::map<TimerId, std::function<void()>, std::less<>,
+           PoolAllocator<std::pair<const TimerId, std::function<void()>>>>
+      timers_;
   uint64_t last_timer_ = 0;
   std::vector<Deferred*> deferred_;
   std::vector<Deferred*> running_deferred_;

@@ -19,7 +19,7 @@ void OutputQueue::Append(ByteView bytes) {
 void OutputQueue::Append(ByteView prefix, ByteChain message) {
   if (message.has_borrowed() || message.size() >= ByteChain::kBorrowThreshold) {
     Append(prefix);
-    const auto held = std::make_shared<const ByteChain>(std::move(message));
+    const auto held = MakePooled<const ByteChain>(std::move(message));
     for (const ByteChain::Slice& slice : held->Slices()) {
       Borrow(slice.bytes, slice.owner ? slice.owner : held);
     }
@@ -88,7 +88,7 @@ void OutputQueue::Consume(size_t bytes) {
 
 void OutputQueue::DropConsumed() {
   if (size_ == 0) {
-    if (own_.capacity() > kKeptBytes) own_ = std::string();
+    if (own_.capacity() > kKeptBytes) own_ = PooledString();
     own_.clear();
     borrowed_.clear();
     own_head_ = borrowed_head_ = 0;

@@ -5,9 +5,8 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <string>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "base/byte_buffer.h"
 #include "base/byte_chain.h"
 
@@ -47,9 +46,9 @@ class OutputQueue {
   ByteView OwnRun(size_t head, size_t next_borrowed) const;
   void DropConsumed();
 
-  std::string own_;
+  PooledString own_;
   size_t own_head_ = 0;  // own_[0, own_head_) has left
-  std::vector<Borrowed> borrowed_;
+  PooledVector<Borrowed> borrowed_;
   size_t borrowed_head_ = 0;
   size_t size_ = 0;
 };

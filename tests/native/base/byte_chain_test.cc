@@ -78,7 +78,7 @@ TEST(ByteChainTest, KeepsTheOrderOfOwnAndBorrowedBytes) {
 TEST(ByteChainTest, SlicesOwnersKeepTheBytesWhenTheChainIsGone) {
   auto owner = Large('k');
   const std::string expected = *owner;
-  std::vector<ByteChain::Slice> slices;
+  PooledVector<ByteChain::Slice> slices;
   {
     ByteChain chain;
     chain.Borrow(*owner, owner);

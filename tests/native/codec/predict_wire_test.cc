@@ -60,7 +60,7 @@ TEST(ParsePredictRequestTest, ReadsEveryField) {
   ASSERT_EQ(parsed.view().inputs.size(), 1u);
   EXPECT_EQ(parsed.view().inputs[0].first, "x");
   EXPECT_EQ(parsed.view().inputs[0].second, FloatTensor({1}));
-  EXPECT_EQ(parsed.view().output_filter, (std::vector<std::string_view>{"scores", "classes"}));
+  EXPECT_EQ(parsed.view().output_filter, (PooledVector<std::string_view>{"scores", "classes"}));
 }
 
 TEST(ParsePredictRequestTest, ViewsBorrowFromTheMessage) {
