@@ -216,8 +216,11 @@ Status Http2Session::Receive(ByteView bytes) {
 }
 
 Status Http2Session::Feed(ByteView bytes) {
-  const ssize_t taken = nghttp2_session_mem_recv(
-      session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  ssize_t taken = 0;
+  if (!excess_) {
+    taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()),
+                                     bytes.size());
+  }
   if (excess_) return Status::ResourceExhausted("HTTP/2: the peer asks too much");
   if (taken >= 0) return {};
   return Status::Internal(std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
@@ -228,7 +231,9 @@ bool Http2Session::NeedsCheck(const FrameScanner::Head& head) {
   switch (head.type) {
     case NGHTTP2_DATA: {
       const bool says_nothing = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
-      return says_nothing || resets_ || (id <= last_stream_ && Find(id) == nullptr);
+      // The newest one's HEADERS may have come just before, and be unknown to nghttp2 as yet.
+      const bool is_known = id < newest_stream_ || id == last_stream_;
+      return says_nothing || resets_ || (is_known && Find(id) == nullptr);
     }
     case NGHTTP2_HEADERS:
       if (id <= newest_stream_) return resets_ || Find(id) == nullptr;
