@@ -78,7 +78,7 @@ class EchoConnection : public GrpcSession::Host {
       if (call->path() != "/s/Stream") return nullptr;
       return std::make_unique<EchoStream>(std::move(call), sent_);
     };
-    session_ = std::make_unique<GrpcSession>(*this, methods_, Http2Limits{}, std::move(origin));
+    session_ = std::make_unique<GrpcSession>(*this, methods_, Http2Limits{}, load_, std::move(origin));
   }
   ~EchoConnection() override {
     InLoop([this] { session_.reset(); });
@@ -131,6 +131,7 @@ class EchoConnection : public GrpcSession::Host {
 
   EventLoop& loop_;
   const size_t portion_;
+  ServerLoad load_;
   MethodTable methods_;
   std::string sent_;
   std::unique_ptr<GrpcSession> session_;

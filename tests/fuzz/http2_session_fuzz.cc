@@ -201,12 +201,13 @@ std::string Serve(ByteView bytes, size_t portion, size_t piece, bool drains) {
 }
 
 // Whether pieces may matter: nghttp2 1.52 counts a CONTINUATION anew with each piece of its header,
-// and a PRIORITY frame is judged by as much of it as has come.
+// a PRIORITY frame is judged by as much of it as has come, and after GOAWAY a connection without
+// streams takes no new piece.
 bool MayDependOnPieces(ByteView bytes) {
-  constexpr uint8_t kHeaders = 1, kPriority = 2, kEndHeaders = 4;
+  constexpr uint8_t kHeaders = 1, kPriority = 2, kGoaway = 7, kEndHeaders = 4;
   FrameScanner scanner;
   while (const auto head = scanner.Next(bytes)) {
-    if (head->type == kPriority) return true;
+    if (head->type == kPriority || head->type == kGoaway) return true;
     if (head->type == kHeaders && !(head->flags & kEndHeaders)) return true;
   }
   return false;

@@ -22,7 +22,7 @@ Connection::Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
     : owner_(owner),
       origin_(std::move(origin)),
       socket_(std::move(fd), tls),
-      session_(*this, owner.methods(), owner.options().http2, origin_),
+      session_(*this, owner.methods(), owner.options().http2, owner.load(), origin_),
       watch_(owner.options().limits, EventLoop::Clock::now(), jitter) {
   origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
   OnOutput();  // our SETTINGS
@@ -68,6 +68,7 @@ bool Connection::Read() {
 
 bool Connection::Flush() {
   if (!Write()) return false;
+  session_.PublishLoad();
   if (watching_output_) return true;  // not all is written; also of what http2 has not handed out
   session_.RunHeld();
   Http2Session& http2 = session_.http2();

@@ -40,6 +40,11 @@ bool DependsOnNothingElse(const FrameScanner::Head& head, ByteView payload) {
   return static_cast<int32_t>(ntohl(dependency) & INT32_MAX) == head.stream_id;
 }
 
+// A piece of a body without bytes that does not end it either.
+bool IsEmptyData(const FrameScanner::Head& head) {
+  return head.type == NGHTTP2_DATA && head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
+}
+
 // Fields in nghttp2's form; borrows from what it was made of.
 class FieldArray {
  public:
@@ -230,10 +235,9 @@ bool Http2Session::NeedsCheck(const FrameScanner::Head& head) {
   const int32_t id = head.stream_id;
   switch (head.type) {
     case NGHTTP2_DATA: {
-      const bool says_nothing = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
       // The newest one's HEADERS may have come just before, and be unknown to nghttp2 as yet.
       const bool is_known = id < newest_stream_ || id == last_stream_;
-      return says_nothing || resets_ || (is_known && Find(id) == nullptr);
+      return IsEmptyData(head) || resets_ || (is_known && Find(id) == nullptr);
     }
     case NGHTTP2_HEADERS:
       if (id <= newest_stream_) return resets_ || Find(id) == nullptr;
@@ -256,7 +260,7 @@ void Http2Session::Check(const FrameScanner::Head& head, ByteView payload) {
     if (IsClosed(head.stream_id)) {
       nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
     }
-    if (head.type == NGHTTP2_HEADERS || head.length > 0) return;
+    if (!IsEmptyData(head)) return;
   }
   if (head.type == NGHTTP2_PRIORITY && DependsOnNothingElse(head, payload)) {
     nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
