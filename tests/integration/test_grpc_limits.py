@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from support import http2_frames as h2
+from support import slow
 from support.certificates import Authority, ssl_config
 from support.grpc_client import Client, failure, predict_request
 from support.server import ServerProcess, StartServer
@@ -55,6 +56,38 @@ def serves(server: ServerProcess) -> bool:
 
 def message(floats: int) -> bytes:
     return predict_request("identity", {"x": np.zeros(floats, np.float32)}).SerializeToString()
+
+
+def test_requests_beyond_those_of_all_connections_are_resource_exhausted(
+    start_server: StartServer, models: Path
+) -> None:
+    server = start_server(*slow.flags(models), "--grpc_max_requests_in_flight=1")
+    with Client(server.grpc_port) as one, Client(server.grpc_port) as other:
+        running = one.prediction.Predict.future(slow.request(1.0), timeout=30)
+        code, text = None, ""
+        while code is None and not running.done():  # until the first is under way
+            try:
+                other.prediction.Predict(slow.request(0.001), timeout=30)
+            except grpc.RpcError as error:
+                code, text = error.code(), error.details()
+        slow.check(running.result(), 1.0)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "all the requests in flight that it takes (1)" in text
+        slow.check(other.prediction.Predict(slow.request(0.001), timeout=30), 0.001)
+
+
+def test_bytes_beyond_those_of_all_connections_are_resource_exhausted(
+    start_server: StartServer, flags: tuple[str, ...]
+) -> None:
+    server = start_server(*flags, "--grpc_max_bytes_in_flight=1000000")
+    with h2.Connection(server.grpc_port, {h2.INITIAL_WINDOW_SIZE: 1}) as connection:
+        connection.call(1, PREDICT, message(1 << 18))
+        assert connection.until(h2.DATA) is not None  # of an answer of a megabyte
+        with Client(server.grpc_port) as client:
+            code, text = failure(lambda: client.predict("identity", {"x": 1.0}, seconds=10))
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "all the bytes in flight that it takes (1000000)" in text
+    wait_until(lambda: serves(server), 10, "room again, as the client that did not read has gone")
 
 
 def goaway_code(connection: h2.Connection) -> int:

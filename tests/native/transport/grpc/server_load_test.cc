@@ -105,7 +105,8 @@ TEST_F(ServerLoadTest, RequestThatWaitsTooLongForCreditIsRefused) {
   ASSERT_TRUE(IsEchoed(other));  // and the server has taken the call
   LeaveAnswer(reader, kBytes + 100'000);
   other.http2().Send(id, message.substr(10), true);
-  ExpectRefused(other.WaitFor(id), "bytes");
+  ASSERT_TRUE(other.RunUntil([&] { return other.exchange(id).ended; }));
+  ExpectRefused(other.exchange(id), "bytes");
   reader.Abort();
   EXPECT_TRUE(Eventually([&] { return IsEchoed(other); }));
 }
