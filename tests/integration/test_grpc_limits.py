@@ -162,6 +162,9 @@ def test_handshake_that_does_not_end_is_closed(
     server.stop()
 
 
+MOST_READ = 64 << 20
+"""More than the kernel's buffers of both ends and what is thrown away; a second's flood is more."""
+
 FLOODS = {
     "ping": h2.frame(h2.PING, 0, 0, b"12345678"),
     "settings": h2.settings(),
@@ -179,6 +182,17 @@ def test_flood_of_frames_without_content_ends_the_connection(
         with contextlib.suppress(ConnectionError):
             connection.send(FLOODS[kind] * 1000)
         assert goaway_code(connection) == h2.ENHANCE_YOUR_CALM
+
+
+def test_client_that_goes_on_flooding_when_it_was_cut_off_is_not_read(
+    server: ServerProcess,
+) -> None:
+    flood, sent = FLOODS["ping"] * 50_000, 0
+    with contextlib.suppress(OSError), h2.Connection(server.grpc_port) as connection:
+        while sent < MOST_READ:
+            connection.send(flood)
+            sent += len(flood)
+    assert sent < MOST_READ
 
 
 def test_rapid_resets_end_the_connection(server: ServerProcess) -> None:

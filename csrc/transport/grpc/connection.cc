@@ -14,6 +14,9 @@ constexpr size_t kWrittenPerTurn = 4 << 20;
 // How long a peer may take to answer the PING that follows GOAWAY, and to close after we have.
 constexpr auto kDrainWait = std::chrono::milliseconds(1000);
 constexpr auto kLingerWait = std::chrono::milliseconds(1000);
+// Reads of what a peer still sends while we wait for that. The rest stays with the kernel, which
+// stops a peer that floods us, and costs us nothing.
+constexpr int kLingerReads = 16;
 
 }  // namespace
 
@@ -43,7 +46,8 @@ size_t Connection::calls_in_flight() const {
 void Connection::OnReady(uint32_t events) {
   const bool input = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
   if (lingering_) {
-    if (!socket_.Discard(owner_.read_buffer())) Close();
+    if (!socket_.Discard(owner_.read_buffer())) return Close();
+    if (++linger_reads_ == kLingerReads) origin_->loop->Rewatch(socket_.fd(), 0, this);
   } else if ((input && !Read()) || !Flush()) {
     Close();
   }

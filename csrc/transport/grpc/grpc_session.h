@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -94,7 +94,7 @@ class GrpcSession : private Http2Events {
   LoadShare load_;
   std::vector<std::shared_ptr<ServerCall>> calls_;
   std::vector<std::shared_ptr<ServerCall>> new_deadlines_;  // to be armed after this burst
-  std::deque<std::shared_ptr<ServerCall>> held_;
+  std::list<std::shared_ptr<ServerCall>> held_;  // costs nothing while it is empty
   size_t owed_credit_ = 0;  // of the connection
   EventLoop::TimerId credit_timer_;
   EventLoop::Clock::time_point overloaded_since_;  // while that runs
