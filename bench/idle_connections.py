@@ -1,6 +1,6 @@
 """What a gRPC connection that has made a call and is idle costs the server in memory.
 
-    python -m bench idle_connections [--connections 5000]
+python -m bench idle_connections [--connections 5000]
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ class EchoConnection : public GrpcSession::Host {
       if (call->path() != "/s/Stream") return nullptr;
       return std::make_unique<EchoStream>(std::move(call), sent_);
     };
-    session_ = std::make_unique<GrpcSession>(*this, methods_, Http2Limits{}, load_, std::move(origin));
+    session_ =
+        std::make_unique<GrpcSession>(*this, methods_, Http2Limits{}, load_, std::move(origin));
   }
   ~EchoConnection() override {
     InLoop([this] { session_.reset(); });

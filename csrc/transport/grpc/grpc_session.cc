@@ -70,8 +70,8 @@ void GrpcSession::CreditConnection(size_t bytes) {
 }
 
 void GrpcSession::CreditLater() {
-  credit_timer_ = origin_->loop->AddTimer(EventLoop::Clock::now() + kCreditDelay,
-                                          [this] { OnCreditTimer(); });
+  credit_timer_ =
+      origin_->loop->AddTimer(EventLoop::Clock::now() + kCreditDelay, [this] { OnCreditTimer(); });
 }
 
 void GrpcSession::OnCreditTimer() {

@@ -94,8 +94,8 @@ class GrpcSession : private Http2Events {
   LoadShare load_;
   std::vector<std::shared_ptr<ServerCall>> calls_;
   std::vector<std::shared_ptr<ServerCall>> new_deadlines_;  // to be armed after this burst
-  std::list<std::shared_ptr<ServerCall>> held_;  // costs nothing while it is empty
-  size_t owed_credit_ = 0;  // of the connection
+  std::list<std::shared_ptr<ServerCall>> held_;             // costs nothing while it is empty
+  size_t owed_credit_ = 0;                                  // of the connection
   EventLoop::TimerId credit_timer_;
   EventLoop::Clock::time_point overloaded_since_;  // while that runs
   size_t in_flight_ = 0;

@@ -50,8 +50,8 @@ Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods,
   return self;
 }
 
-IoThread::IoThread(const MethodTable& methods, const ConnectionOptions& options,
-                   ServerLoad& load, ConnectionGate& gate, std::shared_ptr<EventLoop> loop)
+IoThread::IoThread(const MethodTable& methods, const ConnectionOptions& options, ServerLoad& load,
+                   ConnectionGate& gate, std::shared_ptr<EventLoop> loop)
     : methods_(methods),
       options_(options),
       load_(load),

@@ -23,12 +23,11 @@ namespace fastserve {
 // Threads: as said at each function; "loop" is the thread's own.
 class IoThread {
  public:
-  // `methods`, `options`, `load` and `gate` outlive it. The thread has all signals blocked and is named
-  // "grpc-io-N".
+  // `methods`, `options`, `load` and `gate` outlive it. The thread has all signals blocked and is
+  // named "grpc-io-N".
   static Result<std::unique_ptr<IoThread>> Start(const MethodTable& methods,
-                                                 const ConnectionOptions& options,
-                                                 ServerLoad& load, ConnectionGate& gate,
-                                                 int number);
+                                                 const ConnectionOptions& options, ServerLoad& load,
+                                                 ConnectionGate& gate, int number);
   ~IoThread();  // as CutOff()
 
   // Any. Serves `fd` from now on, in cleartext if `tls` is null. The caller has entered the gate
