@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support import http2_frames as h2
-from support import slow
+from support import rest, slow
 from support.certificates import Authority, ssl_config
 from support.grpc_client import Client, failure, predict_request
 from support.server import ServerProcess, StartServer
@@ -63,14 +63,18 @@ def test_requests_beyond_those_of_all_connections_are_resource_exhausted(
 ) -> None:
     server = start_server(*slow.flags(models), "--grpc_max_requests_in_flight=1")
     with Client(server.grpc_port) as one, Client(server.grpc_port) as other:
-        running = one.prediction.Predict.future(slow.request(1.0), timeout=30)
+        running = one.prediction.Predict.future(slow.request(2.0), timeout=30)
+        under_way = b'fastserve_requests_in_flight{protocol="grpc"} 1'
+        wait_until(
+            lambda: under_way in rest.get(server.rest_port, "/metrics").body, 10, "the first"
+        )
         code, text = None, ""
-        while code is None and not running.done():  # until the first is under way
+        while code is None and not running.done():  # until its connection has told the other
             try:
                 other.prediction.Predict(slow.request(0.001), timeout=30)
             except grpc.RpcError as error:
                 code, text = error.code(), error.details()
-        slow.check(running.result(), 1.0)
+        slow.check(running.result(), 2.0)
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "all the requests in flight that it takes (1)" in text
         slow.check(other.prediction.Predict(slow.request(0.001), timeout=30), 0.001)
