@@ -5,7 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMMANDS = ("run", "soak", "lifecycle", "rest_memory", "render")
+COMMANDS = (
+    "run",
+    "soak",
+    "lifecycle",
+    "rest_memory",
+    "idle_connections",
+    "floods",
+    "render",
+)
 
 
 def main() -> int:

@@ -48,6 +48,9 @@ void AddListening(Options& options) {
 
 void AddConnections(Options& options) {
   Add(options, "max_connections", [](auto& self) -> auto& { return self.grpc.max_connections; });
+  Add(options, "max_requests_in_flight",
+      [](auto& self) -> auto& { return self.grpc.load.requests; });
+  Add(options, "max_bytes_in_flight", [](auto& self) -> auto& { return self.grpc.load.bytes; });
   const auto add = [&options](const char* name, auto field) {
     Add(options, name,
         [field](ServerOptions& self) -> auto& { return self.grpc.connections.http2.*field; });

@@ -236,6 +236,8 @@ class ServerOptions:
     io_threads: int
     worker_threads: int
     max_connections: int
+    max_requests_in_flight: int
+    max_bytes_in_flight: int
     max_streams_per_connection: int
     max_frame_bytes: int
     max_metadata_bytes: int

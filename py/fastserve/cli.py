@@ -103,6 +103,8 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
 def _grpc_config(values: Mapping[str, Any]) -> GrpcConfig:
     transport = TransportConfig(
         max_connections=values["grpc_max_connections"],
+        max_requests_in_flight=values["grpc_max_requests_in_flight"],
+        max_bytes_in_flight=values["grpc_max_bytes_in_flight"],
         max_streams_per_connection=values["grpc_max_streams_per_connection"],
         max_metadata_bytes=values["grpc_max_metadata_bytes"],
         resets_per_second=values["grpc_max_resets_per_second"],

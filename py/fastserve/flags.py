@@ -291,6 +291,20 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
                     "they come before other flags of the same meaning",
                 ),
                 ("max_connections", _integer, 10_000, "further ones are closed at once"),
+                (
+                    "max_requests_in_flight",
+                    _integer,
+                    100_000,
+                    "of all connections; further ones are answered with RESOURCE_EXHAUSTED",
+                ),
+                (
+                    "max_bytes_in_flight",
+                    _integer,
+                    4 * 2**30,
+                    "of all connections' requests without an answer, and answers that wait for "
+                    "their clients; beyond half of it clients are slowed down, beyond it requests "
+                    "are answered with RESOURCE_EXHAUSTED",
+                ),
                 ("max_streams_per_connection", _integer, 4096, "calls at the same time"),
                 (
                     "max_metadata_bytes",

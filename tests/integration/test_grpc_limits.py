@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from support import http2_frames as h2
+from support import rest, slow
 from support.certificates import Authority, ssl_config
 from support.grpc_client import Client, failure, predict_request
 from support.server import ServerProcess, StartServer
@@ -55,6 +56,42 @@ def serves(server: ServerProcess) -> bool:
 
 def message(floats: int) -> bytes:
     return predict_request("identity", {"x": np.zeros(floats, np.float32)}).SerializeToString()
+
+
+def test_requests_beyond_those_of_all_connections_are_resource_exhausted(
+    start_server: StartServer, models: Path
+) -> None:
+    server = start_server(*slow.flags(models), "--grpc_max_requests_in_flight=1")
+    with Client(server.grpc_port) as one, Client(server.grpc_port) as other:
+        running = one.prediction.Predict.future(slow.request(2.0), timeout=30)
+        under_way = b'fastserve_requests_in_flight{protocol="grpc"} 1'
+        wait_until(
+            lambda: under_way in rest.get(server.rest_port, "/metrics").body, 10, "the first"
+        )
+        code, text = None, ""
+        while code is None and not running.done():  # until its connection has told the other
+            try:
+                other.prediction.Predict(slow.request(0.001), timeout=30)
+            except grpc.RpcError as error:
+                code, text = error.code(), error.details()
+        slow.check(running.result(), 2.0)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "all the requests in flight that it takes (1)" in text
+        slow.check(other.prediction.Predict(slow.request(0.001), timeout=30), 0.001)
+
+
+def test_bytes_beyond_those_of_all_connections_are_resource_exhausted(
+    start_server: StartServer, flags: tuple[str, ...]
+) -> None:
+    server = start_server(*flags, "--grpc_max_bytes_in_flight=1000000")
+    with h2.Connection(server.grpc_port, {h2.INITIAL_WINDOW_SIZE: 1}) as connection:
+        connection.call(1, PREDICT, message(1 << 18))
+        assert connection.until(h2.DATA) is not None  # of an answer of a megabyte
+        with Client(server.grpc_port) as client:
+            code, text = failure(lambda: client.predict("identity", {"x": 1.0}, seconds=10))
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "all the bytes in flight that it takes (1000000)" in text
+    wait_until(lambda: serves(server), 10, "room again, as the client that did not read has gone")
 
 
 def goaway_code(connection: h2.Connection) -> int:
@@ -129,6 +166,9 @@ def test_handshake_that_does_not_end_is_closed(
     server.stop()
 
 
+MOST_READ = 64 << 20
+"""More than the kernel's buffers of both ends and what is thrown away; a second's flood is more."""
+
 FLOODS = {
     "ping": h2.frame(h2.PING, 0, 0, b"12345678"),
     "settings": h2.settings(),
@@ -146,6 +186,17 @@ def test_flood_of_frames_without_content_ends_the_connection(
         with contextlib.suppress(ConnectionError):
             connection.send(FLOODS[kind] * 1000)
         assert goaway_code(connection) == h2.ENHANCE_YOUR_CALM
+
+
+def test_client_that_goes_on_flooding_when_it_was_cut_off_is_not_read(
+    server: ServerProcess,
+) -> None:
+    flood, sent = FLOODS["ping"] * 50_000, 0
+    with contextlib.suppress(OSError), h2.Connection(server.grpc_port) as connection:
+        while sent < MOST_READ:
+            connection.send(flood)
+            sent += len(flood)
+    assert sent < MOST_READ
 
 
 def test_rapid_resets_end_the_connection(server: ServerProcess) -> None:

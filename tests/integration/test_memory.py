@@ -1,14 +1,18 @@
-"""Memory stays flat while versions come and go."""
+"""Memory stays flat while versions come and go, and a connection costs little of it."""
 
+import contextlib
+import resource
 import shutil
 from pathlib import Path
 
+from support import http2_frames as h2
 from support.grpc_client import Client
 from support.server import StartServer
 from support.waiting import wait_until
 
 WARM_UP, SWAPS = 3, 12
 MARGIN_BYTES = 24 << 20
+CONNECTIONS, CONNECTION_BYTES = 1000, 16 << 10
 
 
 def test_memory_is_flat_over_version_swaps(
@@ -37,3 +41,30 @@ def test_memory_is_flat_over_version_swaps(
     growth = sizes[WARM_UP + SWAPS + 1] - sizes[WARM_UP + 1]
     assert growth < MARGIN_BYTES, sizes
     server.stop()
+
+
+def test_idle_connection_costs_at_most_16_kib(
+    start_server: StartServer, recorded_models: Path
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))  # the server's, too
+    try:
+        base = recorded_models / "half_plus"
+        server = start_server("--model_name=m", f"--model_base_path={base}")
+        hold_connections(server.grpc_port, CONNECTIONS // 10).close()
+        before = server.memory_bytes()
+        with hold_connections(server.grpc_port, CONNECTIONS):
+            grown = server.memory_bytes() - before
+        assert grown < CONNECTIONS * CONNECTION_BYTES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def hold_connections(port: int, count: int) -> contextlib.ExitStack:
+    """Connections that have said hello and have been answered a call."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(h2.Connection(port))
+            connection.call(1, "/none.None/None", b"")
+            assert connection.until(h2.HEADERS) is not None
+        return stack.pop_all()

@@ -209,10 +209,13 @@ def test_limits_of_the_grpc_port_reach_the_configuration() -> None:
         *("--grpc_max_metadata_bytes=3", "--grpc_max_resets_per_second=4"),
         *("--grpc_max_control_frames_per_second=5", "--grpc_max_buffered_bytes=6"),
         *("--grpc_handshake_timeout_seconds=0.007", "--grpc_first_byte_timeout_seconds=0"),
-        "--grpc_stall_timeout_seconds=0.0001",
+        *("--grpc_stall_timeout_seconds=0.0001", "--grpc_max_requests_in_flight=8"),
+        "--grpc_max_bytes_in_flight=9",
     ).grpc.transport
     assert made == TransportConfig(
         max_connections=1,
+        max_requests_in_flight=8,
+        max_bytes_in_flight=9,
         max_streams_per_connection=2,
         max_metadata_bytes=3,
         resets_per_second=4,

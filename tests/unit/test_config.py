@@ -55,6 +55,8 @@ def server(**changes: Any) -> ServerConfig:
             (lambda field=field: TransportConfig(**{field: 0}), f"--grpc_{flag} is 0; it must be")
             for field, flag in (
                 ("max_connections", "max_connections"),
+                ("max_requests_in_flight", "max_requests_in_flight"),
+                ("max_bytes_in_flight", "max_bytes_in_flight"),
                 ("max_streams_per_connection", "max_streams_per_connection"),
                 ("max_metadata_bytes", "max_metadata_bytes"),
                 ("resets_per_second", "max_resets_per_second"),

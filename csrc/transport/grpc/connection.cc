@@ -14,6 +14,9 @@ constexpr size_t kWrittenPerTurn = 4 << 20;
 // How long a peer may take to answer the PING that follows GOAWAY, and to close after we have.
 constexpr auto kDrainWait = std::chrono::milliseconds(1000);
 constexpr auto kLingerWait = std::chrono::milliseconds(1000);
+// Reads of what a peer still sends while we wait for that. The rest stays with the kernel, which
+// stops a peer that floods us, and costs us nothing.
+constexpr int kLingerReads = 16;
 
 }  // namespace
 
@@ -22,7 +25,7 @@ Connection::Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
     : owner_(owner),
       origin_(std::move(origin)),
       socket_(std::move(fd), tls),
-      session_(*this, owner.methods(), owner.options().http2, origin_),
+      session_(*this, owner.methods(), owner.options().http2, owner.load(), origin_),
       watch_(owner.options().limits, EventLoop::Clock::now(), jitter) {
   origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
   OnOutput();  // our SETTINGS
@@ -43,7 +46,8 @@ size_t Connection::calls_in_flight() const {
 void Connection::OnReady(uint32_t events) {
   const bool input = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
   if (lingering_) {
-    if (!socket_.Discard(owner_.read_buffer())) Close();
+    if (!socket_.Discard(owner_.read_buffer())) return Close();
+    if (++linger_reads_ == kLingerReads) origin_->loop->Rewatch(socket_.fd(), 0, this);
   } else if ((input && !Read()) || !Flush()) {
     Close();
   }
@@ -68,6 +72,7 @@ bool Connection::Read() {
 
 bool Connection::Flush() {
   if (!Write()) return false;
+  session_.PublishLoad();
   if (watching_output_) return true;  // not all is written; also of what http2 has not handed out
   session_.RunHeld();
   Http2Session& http2 = session_.http2();

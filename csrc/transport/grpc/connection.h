@@ -14,7 +14,7 @@ class IoThread;
 // One client's socket and the calls on it.
 //   open ──> (drain: no new calls) ──> lingering: all is sent, what still comes is thrown away
 //   until the peer has closed too, for otherwise the kernel might take back what it has not read
-//   yet.
+//   yet. A peer that goes on sending is left unread then, and closed after a second.
 // Threads: those of `owner`, which owns it and is asked to remove it.
 class Connection : private EventLoop::Watcher,
                    private EventLoop::Deferred,
@@ -60,6 +60,7 @@ class Connection : private EventLoop::Watcher,
   bool draining_ = false;
   bool failed_ = false;  // send what is pending, then close
   bool lingering_ = false;
+  int linger_reads_ = 0;
 };
 
 }  // namespace fastserve

@@ -1,14 +1,37 @@
 #include "transport/grpc/grpc_session.h"
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/block_pool.h"
 
 namespace fastserve {
+namespace {
+
+using std::chrono::milliseconds;
+
+// While the server holds more than half of what it may, credit comes that much later, and not at
+// all while it is full.
+constexpr auto kCreditDelay = milliseconds(10);
+// The server is full of requests that wait for credit: after so long they are refused, one by one.
+constexpr auto kPatience = milliseconds(1000);
+
+Status Full(std::string_view what, size_t limit) {
+  return Status::ResourceExhausted("The server has all the " + std::string(what) +
+                                   " in flight that it takes (" + std::to_string(limit) +
+                                   "); try again later");
+}
+
+}  // namespace
 
 GrpcSession::GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits,
-                         std::shared_ptr<const CallOrigin> origin)
-    : host_(host), methods_(methods), origin_(std::move(origin)), http2_(*this, limits) {}
+                         ServerLoad& load, std::shared_ptr<const CallOrigin> origin)
+    : host_(host),
+      methods_(methods),
+      origin_(std::move(origin)),
+      http2_(*this, limits),
+      load_(load) {}
 
 GrpcSession::~GrpcSession() { AbandonCalls(); }
 
@@ -30,7 +53,49 @@ void GrpcSession::RunHeld() {
   }
 }
 
+Status GrpcSession::Admit() {
+  const LoadLimits& limits = load_.limits();
+  if (load_.all_requests() >= limits.requests) return Full("requests", limits.requests);
+  if (load_.all_bytes() >= limits.bytes) return Full("bytes", limits.bytes);
+  load_.AddRequest();
+  return {};
+}
+
+void GrpcSession::CreditConnection(size_t bytes) {
+  if (owed_credit_ == 0 && load_.all_bytes() <= load_.limits().bytes / 2) {
+    return http2_.CreditConnection(bytes);
+  }
+  owed_credit_ += bytes;
+  if (credit_timer_) return;
+  overloaded_since_ = EventLoop::Clock::now();
+  CreditLater();
+}
+
+void GrpcSession::CreditLater() {
+  credit_timer_ =
+      origin_->loop->AddTimer(EventLoop::Clock::now() + kCreditDelay, [this] { OnCreditTimer(); });
+}
+
+void GrpcSession::OnCreditTimer() {
+  if (load_.all_bytes() < load_.limits().bytes) {
+    credit_timer_ = {};
+    http2_.CreditConnection(std::exchange(owed_credit_, 0));
+  } else {
+    if (EventLoop::Clock::now() - overloaded_since_ >= kPatience) RefuseNewest();
+    CreditLater();
+  }
+  host_.OnOutput();
+}
+
+// Of the calls whose request is not complete.
+void GrpcSession::RefuseNewest() {
+  for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
+    if ((*call)->Refuse(Full("bytes", load_.limits().bytes))) return;
+  }
+}
+
 void GrpcSession::AbandonCalls() {
+  origin_->loop->CancelTimer(std::exchange(credit_timer_, {}));
   held_.clear();
   const auto calls = std::exchange(calls_, {});
   for (const auto& call : calls) call->Detach();

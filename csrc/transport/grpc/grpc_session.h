@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <vector>
 
 #include "transport/grpc/method_table.h"
 #include "transport/grpc/server_call.h"
+#include "transport/grpc/server_load.h"
 #include "transport/http2/http2_session.h"
 
 namespace fastserve {
@@ -22,8 +23,8 @@ class GrpcSession : private Http2Events {
     virtual void OnOutput() = 0;
   };
 
-  // `host` and `methods` outlive this.
-  GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits,
+  // `host`, `methods` and `load` outlive this.
+  GrpcSession(Host& host, const MethodTable& methods, const Http2Limits& limits, ServerLoad& load,
               std::shared_ptr<const CallOrigin> origin);
   ~GrpcSession() override;  // the calls left are done()
 
@@ -42,6 +43,8 @@ class GrpcSession : private Http2Events {
   size_t bytes_waiting() const { return bytes_waiting_; }
   // Runs calls that were held back, as far as the peer has taken earlier answers.
   void RunHeld();
+  // Lets other connections know what this one holds now: once after each burst.
+  void PublishLoad() { load_.Publish(); }
   // Ends every call; the peer is told nothing.
   void AbandonCalls();
 
@@ -49,13 +52,29 @@ class GrpcSession : private Http2Events {
   const MethodTable& methods() const { return methods_; }
   void WantOutput();
   void WatchDeadline(std::shared_ptr<ServerCall> call);
-  void OnAnswered() { --in_flight_; }
-  void OnBytesWait(size_t bytes) { bytes_waiting_ += bytes; }
+  // Counts a native call against the server's limits, or says why it cannot be taken.
+  Status Admit();
+  void OnAnswered(bool admitted) {
+    --in_flight_;
+    if (admitted) load_.DropRequest();
+  }
+  void OnBytesWait(size_t bytes) {
+    bytes_waiting_ += bytes;
+    load_.AddBytes(bytes);
+  }
   void OnBytesTaken(size_t bytes) {
-    bytes_waiting_ -= bytes;
+    OnBytesDropped(bytes);
     bytes_taken_ += bytes;
   }
-  void OnBytesDropped(size_t bytes) { bytes_waiting_ -= bytes; }
+  void OnBytesDropped(size_t bytes) {
+    bytes_waiting_ -= bytes;
+    load_.DropBytes(bytes);
+  }
+  // A call holds more or fewer bytes of its request.
+  void OnRequestHeld(size_t bytes) { load_.AddBytes(bytes); }
+  void OnRequestDropped(size_t bytes) { load_.DropBytes(bytes); }
+  // Gives the peer credit on the connection: later, while the server holds much.
+  void CreditConnection(size_t bytes);
   // The peer leaves so much of its answers that no more are to be made for it.
   bool congested() const { return bytes_waiting_ > origin_->options.max_buffered_bytes; }
   // Runs `call` when the session is no longer congested, in order.
@@ -64,14 +83,21 @@ class GrpcSession : private Http2Events {
 
  private:
   Http2Stream* OnStream(int32_t id) override;
+  void CreditLater();
+  void OnCreditTimer();
+  void RefuseNewest();
 
   Host& host_;
   const MethodTable& methods_;
   const std::shared_ptr<const CallOrigin> origin_;
   Http2Session http2_;
+  LoadShare load_;
   std::vector<std::shared_ptr<ServerCall>> calls_;
   std::vector<std::shared_ptr<ServerCall>> new_deadlines_;  // to be armed after this burst
-  std::deque<std::shared_ptr<ServerCall>> held_;
+  std::list<std::shared_ptr<ServerCall>> held_;             // costs nothing while it is empty
+  size_t owed_credit_ = 0;                                  // of the connection
+  EventLoop::TimerId credit_timer_;
+  EventLoop::Clock::time_point overloaded_since_;  // while that runs
   size_t in_flight_ = 0;
   uint64_t calls_begun_ = 0;
   uint64_t bytes_taken_ = 0;

@@ -34,10 +34,11 @@ class SignalsBlocked {
 
 Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods,
                                                   const ConnectionOptions& options,
-                                                  ConnectionGate& gate, int number) {
+                                                  ServerLoad& load, ConnectionGate& gate,
+                                                  int number) {
   Result<std::shared_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop.ok()) return loop.status();
-  std::unique_ptr<IoThread> self(new IoThread(methods, options, gate, std::move(*loop)));
+  std::unique_ptr<IoThread> self(new IoThread(methods, options, load, gate, std::move(*loop)));
   const SignalsBlocked blocked;
   try {
     self->thread_ = std::thread([loop = self->loop_] { loop->Run(); });
@@ -49,10 +50,11 @@ Result<std::unique_ptr<IoThread>> IoThread::Start(const MethodTable& methods,
   return self;
 }
 
-IoThread::IoThread(const MethodTable& methods, const ConnectionOptions& options,
+IoThread::IoThread(const MethodTable& methods, const ConnectionOptions& options, ServerLoad& load,
                    ConnectionGate& gate, std::shared_ptr<EventLoop> loop)
     : methods_(methods),
       options_(options),
+      load_(load),
       gate_(gate),
       loop_(std::move(loop)),
       read_buffer_(kReadBytes) {}

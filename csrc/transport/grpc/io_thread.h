@@ -13,6 +13,7 @@
 #include "transport/grpc/connection.h"
 #include "transport/grpc/connection_gate.h"
 #include "transport/grpc/method_table.h"
+#include "transport/grpc/server_load.h"
 #include "transport/net/event_loop.h"
 #include "transport/net/unique_fd.h"
 
@@ -22,10 +23,10 @@ namespace fastserve {
 // Threads: as said at each function; "loop" is the thread's own.
 class IoThread {
  public:
-  // `methods`, `options` and `gate` outlive it. The thread has all signals blocked and is named
-  // "grpc-io-N".
+  // `methods`, `options`, `load` and `gate` outlive it. The thread has all signals blocked and is
+  // named "grpc-io-N".
   static Result<std::unique_ptr<IoThread>> Start(const MethodTable& methods,
-                                                 const ConnectionOptions& options,
+                                                 const ConnectionOptions& options, ServerLoad& load,
                                                  ConnectionGate& gate, int number);
   ~IoThread();  // as CutOff()
 
@@ -45,13 +46,14 @@ class IoThread {
   // Loop, for Connection.
   const MethodTable& methods() const { return methods_; }
   const ConnectionOptions& options() const { return options_; }
+  ServerLoad& load() const { return load_; }
   // Bytes just read; nothing stays there after Http2Session::Receive().
   std::span<char> read_buffer() { return read_buffer_; }
   void Remove(Connection& connection);
 
  private:
-  IoThread(const MethodTable& methods, const ConnectionOptions& options, ConnectionGate& gate,
-           std::shared_ptr<EventLoop> loop);
+  IoThread(const MethodTable& methods, const ConnectionOptions& options, ServerLoad& load,
+           ConnectionGate& gate, std::shared_ptr<EventLoop> loop);
   void Open(UniqueFd fd, const TlsContext* tls, std::string peer);
   void LookLater();
   void Look();
@@ -59,6 +61,7 @@ class IoThread {
 
   const MethodTable& methods_;
   const ConnectionOptions& options_;
+  ServerLoad& load_;
   ConnectionGate& gate_;
   const std::shared_ptr<EventLoop> loop_;
   std::atomic<size_t> open_ = 0;

@@ -8,6 +8,7 @@
 #include "transport/grpc/connection_gate.h"
 #include "transport/grpc/io_thread.h"
 #include "transport/grpc/method_table.h"
+#include "transport/grpc/server_load.h"
 
 namespace fastserve {
 
@@ -36,6 +37,7 @@ class GrpcServer::Impl {
 
   const GrpcServerOptions options_;
   MethodTable methods_;
+  ServerLoad load_{options_.load};
   ConnectionGate gate_;
   std::vector<int> ports_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // once started: the first loop's
@@ -70,7 +72,7 @@ Status GrpcServer::Impl::Start() {
 Status GrpcServer::Impl::StartThreads() {
   for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
     Result<std::unique_ptr<IoThread>> thread =
-        IoThread::Start(methods_, options_.connections, gate_, i);
+        IoThread::Start(methods_, options_.connections, load_, gate_, i);
     if (!thread.ok()) {
       threads_.clear();
       return thread.status();

@@ -13,6 +13,7 @@
 #include "transport/grpc/call.h"
 #include "transport/grpc/compression.h"
 #include "transport/grpc/connection_watch.h"
+#include "transport/grpc/server_load.h"
 #include "transport/http2/http2_session.h"
 #include "transport/net/listener.h"
 #include "transport/net/tls_context.h"
@@ -65,6 +66,7 @@ struct GrpcServerOptions {
   int io_threads = 1;
   // Connections beyond this are closed at once.
   size_t max_connections = 10'000;
+  LoadLimits load;
   ConnectionOptions connections;
 };
 

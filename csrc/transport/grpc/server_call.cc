@@ -210,6 +210,8 @@ void ServerCall::TakeAuthorization(ByteView value) {
 void ServerCall::OnHeadersEnd() {
   if (Status status = CheckHeaders(); !status.ok()) return End(std::move(status));
   if (method_) {
+    if (Status status = session_->Admit(); !status.ok()) return End(std::move(status));
+    admitted_ = true;
     reader_.set_payload_offset(method_->second.payload_offset);
   } else {
     StartStreaming();
@@ -247,6 +249,7 @@ void ServerCall::StartStreaming() {
 
 void ServerCall::OnData(ByteView piece) {
   GiveCredit(piece.size());
+  if (!answered_) HoldBytes(piece.size());
   while (!answered_) {
     Result<std::optional<ByteBuffer>> message = reader_.Next(piece);
     if (!message.ok()) return End(message.status());
@@ -262,12 +265,15 @@ void ServerCall::Deliver(ByteBuffer message) {
     events_->OnMessage(std::move(message));
   } else if (!request_) {
     request_ = std::move(message);
+    // It may be longer than what has come of it, which was compressed.
+    if (request_.size() > held_bytes_) HoldBytes(request_.size() - held_bytes_);
   } else {
     End(Status::Internal("a unary request has more than one message"));
   }
 }
 
 void ServerCall::OnEnd() {
+  received_ = true;
   if (answered_) return;
   if (reader_.mid_message()) {
     End(Status::Internal("the request ended in the middle of a message"));
@@ -287,14 +293,30 @@ void ServerCall::Run() {
   method_->second.handle(shared_from_this(), std::move(request_));
 }
 
+bool ServerCall::Refuse(Status status) {
+  if (method_ == nullptr || received_ || answered_) return false;
+  End(std::move(status));
+  return true;
+}
+
 void ServerCall::GiveCredit(size_t bytes) {
-  Http2Session& http2 = session_->http2();
-  http2.CreditConnection(bytes);
+  session_->CreditConnection(bytes);
   if (events_ && !answered_) {
     withheld_ += bytes;
   } else {
-    http2.CreditStream(*this, bytes);
+    session_->http2().CreditStream(*this, bytes);
   }
+}
+
+void ServerCall::HoldBytes(size_t bytes) {
+  held_bytes_ += bytes;
+  session_->OnRequestHeld(bytes);
+}
+
+void ServerCall::ReleaseBytes(size_t bytes) {
+  const size_t released = std::min(bytes, held_bytes_);
+  held_bytes_ -= released;
+  session_->OnRequestDropped(released);
 }
 
 void ServerCall::ReleaseCredit(size_t bytes) {
@@ -308,6 +330,7 @@ void ServerCall::ApplyConsumed(size_t bytes) {
   if (session_ == nullptr) return;
   const size_t consumed = kMessagePrefix + bytes;
   waiting_ -= std::min(waiting_, consumed);
+  ReleaseBytes(consumed);
   ReleaseCredit(waiting_ == 0 ? withheld_ : consumed);
   session_->WantOutput();
 }
@@ -430,9 +453,9 @@ void ServerCall::OnClose(uint32_t /*error_code*/) {
 void ServerCall::Detach() {
   CountAnswered();
   Decide(StatusCode::kCancelled);
+  DropRequest();
   session_->OnBytesDropped(output().size());
   session_ = nullptr;
-  DropRequest();
   if (!output().empty()) {
     if (method_ == nullptr) buffered_.fetch_sub(output().size());
     output() = OutputQueue();
@@ -441,11 +464,12 @@ void ServerCall::Detach() {
 }
 
 void ServerCall::CountAnswered() {
-  if (!std::exchange(counted_, true)) session_->OnAnswered();
+  if (!std::exchange(counted_, true)) session_->OnAnswered(admitted_);
 }
 
 void ServerCall::DropRequest() {
   origin_->loop->CancelTimer(std::exchange(deadline_timer_, {}));
+  ReleaseBytes(held_bytes_);
   request_ = ByteBuffer();
   reader_.Drop();
 }

@@ -67,6 +67,8 @@ class ServerCall final : public Call,
 
   // Hands a native call to its method, unless it has ended meanwhile.
   void Run();
+  // Ends a native call whose request is still to come, wholly or in part; false for others.
+  bool Refuse(Status status);
   // Lets the deadline be watched from now on, unless the call has ended.
   void ArmDeadline();
   // Cuts all ties to the session, which is going or no longer knows the stream.
@@ -113,6 +115,8 @@ class ServerCall final : public Call,
   void GiveCredit(size_t bytes);
   void ReleaseCredit(size_t bytes);
   void CountAnswered();
+  void HoldBytes(size_t bytes);
+  void ReleaseBytes(size_t bytes);
   void DropRequest();
   void DeliverDone();
 
@@ -135,7 +139,10 @@ class ServerCall final : public Call,
   bool is_head_ = false;
   bool is_grpc_ = false;
   MessageReader reader_;
-  ByteBuffer request_;  // of unary calls, once complete
+  ByteBuffer request_;     // of unary calls, once complete
+  size_t held_bytes_ = 0;  // of the request, as the session counts them
+  bool admitted_ = false;  // counted against the server's limits
+  bool received_ = false;  // wholly
 
   // Of streaming calls.
   std::unique_ptr<CallEvents> events_;

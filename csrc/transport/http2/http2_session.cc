@@ -42,6 +42,11 @@ bool DependsOnNothingElse(const FrameScanner::Head& head, ByteView payload) {
   return static_cast<int32_t>(ntohl(dependency) & INT32_MAX) == head.stream_id;
 }
 
+// A piece of a body without bytes that does not end it either.
+bool IsEmptyData(const FrameScanner::Head& head) {
+  return head.type == NGHTTP2_DATA && head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
+}
+
 // Fields in nghttp2's form; borrows from what it was made of.
 class FieldArray {
  public:
@@ -219,8 +224,11 @@ Status Http2Session::Receive(ByteView bytes) {
 }
 
 Status Http2Session::Feed(ByteView bytes) {
-  const ssize_t taken = nghttp2_session_mem_recv(
-      session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  ssize_t taken = 0;
+  if (!excess_) {
+    taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()),
+                                     bytes.size());
+  }
   if (excess_) return Status::ResourceExhausted("HTTP/2: the peer asks too much");
   if (taken >= 0) return {};
   return Status::Internal(std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
@@ -230,8 +238,9 @@ bool Http2Session::NeedsCheck(const FrameScanner::Head& head) {
   const int32_t id = head.stream_id;
   switch (head.type) {
     case NGHTTP2_DATA: {
-      const bool says_nothing = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM);
-      return says_nothing || resets_ || (id <= last_stream_ && Find(id) == nullptr);
+      // The newest one's HEADERS may have come just before, and be unknown to nghttp2 as yet.
+      const bool is_known = id < newest_stream_ || id == last_stream_;
+      return IsEmptyData(head) || resets_ || (is_known && Find(id) == nullptr);
     }
     case NGHTTP2_HEADERS:
       if (id <= newest_stream_) return resets_ || Find(id) == nullptr;
@@ -254,7 +263,7 @@ void Http2Session::Check(const FrameScanner::Head& head, ByteView payload) {
     if (IsClosed(head.stream_id)) {
       nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
     }
-    if (head.type == NGHTTP2_HEADERS || head.length > 0) return;
+    if (!IsEmptyData(head)) return;
   }
   if (head.type == NGHTTP2_PRIORITY && DependsOnNothingElse(head, payload)) {
     nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);

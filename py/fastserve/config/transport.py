@@ -19,6 +19,11 @@ class TransportConfig:
     """Other processes that do so too may listen on the same port."""
     max_connections: int = 10_000
     """Further ones are closed at once."""
+    max_requests_in_flight: int = 100_000
+    """Of all connections; further ones are answered with RESOURCE_EXHAUSTED."""
+    max_bytes_in_flight: int = 4 * 2**30
+    """Of all connections: requests without an answer, and answers that wait for their clients.
+    Beyond half of it clients are slowed down, beyond it requests are refused as above."""
     max_streams_per_connection: int = 4096
     max_frame_bytes: int = 2**20
     """Of HTTP/2: in smaller ones a long message takes longer."""
@@ -54,14 +59,15 @@ class TransportConfig:
     def __post_init__(self) -> None:
         for flag, value in (
             ("grpc_max_connections", self.max_connections),
+            ("grpc_max_requests_in_flight", self.max_requests_in_flight),
             ("grpc_max_streams_per_connection", self.max_streams_per_connection),
             ("grpc_max_metadata_bytes", self.max_metadata_bytes),
             ("grpc_max_resets_per_second", self.resets_per_second),
             ("grpc_max_control_frames_per_second", self.control_frames_per_second),
             ("grpc_max_buffered_bytes", self.max_buffered_bytes),
         ):
-            if not 1 <= value < 2**31:
-                raise ConfigError(f"--{flag} is {value}; it must be from 1 to {2**31 - 1}")
+            _check(flag, value, 2**31 - 1)
+        _check("grpc_max_bytes_in_flight", self.max_bytes_in_flight, 2**63 - 1)
 
     @property
     def reset_burst(self) -> int:
@@ -72,3 +78,8 @@ class TransportConfig:
     def control_frame_burst(self) -> int:
         """Control frames that a client may send at once."""
         return 10 * self.control_frames_per_second
+
+
+def _check(flag: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise ConfigError(f"--{flag} is {value}; it must be from 1 to {most}")

@@ -41,7 +41,7 @@ class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
       kept_ = std::move(call);
       return std::make_unique<RecordedCall>(log_);
     };
-    session_.emplace(*this, methods_, Http2Limits{}, origin_);
+    session_.emplace(*this, methods_, Http2Limits{}, load_, origin_);
   }
 
   // Runs `task` on the loop's thread, which is this one for the while.
@@ -101,6 +101,7 @@ class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
                                                      .max_sent_message_bytes = kMaxSent,
                                                      .max_buffered_bytes = kMaxBuffered}});
   MethodTable methods_;
+  ServerLoad load_;
   CallLog log_;
   CallPtr kept_;
   std::optional<GrpcSession> session_;

@@ -52,8 +52,9 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
   };
   methods.methods["/s/Hello"] = {
       .handle = [](const CallPtr& call, const ByteBuffer&) { call->Reply({}); }};
+  ServerLoad load;
   ConnectionGate gate;
-  auto thread = *IoThread::Start(methods, options, gate, 0);
+  auto thread = *IoThread::Start(methods, options, load, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
   thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");
@@ -80,8 +81,9 @@ TEST(IoThreadTest, CutOffCountsTheCallsThatWereNotAnswered) {
     calls.push_back(std::move(call));
     if (calls.size() == 3) three_came.set_value();
   }};
+  ServerLoad load;
   ConnectionGate gate;
-  auto thread = *IoThread::Start(methods, options, gate, 0);
+  auto thread = *IoThread::Start(methods, options, load, gate, 0);
   UniqueFd client_fd;
   gate.Enter();
   thread->Adopt(MakeServerEnd(&client_fd), nullptr, "unix:");

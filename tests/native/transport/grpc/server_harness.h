@@ -109,7 +109,7 @@ class EchoStream : public CallEvents {
 // A server on a free port of this machine with a method for each way to answer.
 class ServerTest : public ::testing::Test {
  protected:
-  static GrpcServerOptions Options() {
+  virtual GrpcServerOptions Options() const {
     GrpcServerOptions options;
     options.addresses = {"127.0.0.1:0"};
     options.io_threads = 2;
