@@ -40,14 +40,15 @@ ServableHandle Hold(Make make) {
 
 ServableHandle LoadServable(const Runtime& runtime, std::string name, int64_t version,
                             std::string path, std::vector<std::string> tags,
-                            std::string config_proto, std::vector<std::string> devices,
+                            std::string config_proto, std::vector<std::string> devices, bool twin,
                             std::optional<BatchingArgument> batching) {
   return Hold([&](std::function<void()> on_unloaded) {
     return Servable::Load(*runtime.api, std::move(name), version,
                           {.directory = std::move(path),
                            .tags = std::move(tags),
                            .config_proto = std::move(config_proto),
-                           .devices = std::move(devices)},
+                           .devices = std::move(devices),
+                           .twin = twin},
                           ToBatching(std::move(batching)), std::move(on_unloaded));
   });
 }
@@ -131,7 +132,8 @@ void RegisterRuntime(py::module_& module) {
       .def_static("load", &LoadServable, py::arg("runtime"), py::kw_only(), py::arg("name"),
                   py::arg("version"), py::arg("path"), py::arg("tags"),
                   py::arg("config_proto") = py::bytes(), py::arg("devices") = py::tuple(),
-                  py::arg("batching") = py::none(), py::call_guard<py::gil_scoped_release>(),
+                  py::arg("twin") = false, py::arg("batching") = py::none(),
+                  py::call_guard<py::gil_scoped_release>(),
                   "Loads a SavedModel; blocks, without the GIL, until it can run.")
       .def_static("make_lite", &MakeLiteServable, py::arg("runtime"), py::kw_only(),
                   py::arg("name"), py::arg("version"), py::arg("meta_graph_def"),

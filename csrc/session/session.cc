@@ -5,14 +5,16 @@
 
 #include <atomic>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
+#include <mutex>
+#include <shared_mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "codec/wire_reader.h"
 #include "session/replicated_session.h"
+#include "session/twin_session.h"
 
 namespace fastserve {
 namespace {
@@ -67,8 +69,6 @@ Status SetConfig(const TfApi& api, TF_SessionOptions* options, const std::string
 
 // Whether a session of this tensorflow.ConfigProto starts threads that no other session shares.
 bool HasThreadsOfItsOwn(ByteView config_proto) {
-  static const char* const all = std::getenv("TF_OVERRIDE_GLOBAL_THREADPOOL");
-  if (all != nullptr && std::string_view(all) == "1") return true;
   constexpr uint32_t kUsePerSessionThreads = VarintTag(9);
   constexpr uint32_t kSessionInterOpThreadPool = BytesTag(12);
   bool found = false;
@@ -84,6 +84,32 @@ bool HasThreadsOfItsOwn(ByteView config_proto) {
   }
   return found;
 }
+
+// Has the session that is loaded meanwhile share its intra-op threads, or not. TensorFlow reads one
+// switch for all, so whoever turns it loads alone.
+class OwnThreadsGuard {
+ public:
+  OwnThreadsGuard(const TfApi& api, IntraOpThreads threads) {
+    if (threads == IntraOpThreads::kShared) {
+      sharing_ = std::shared_lock(mutex_);
+    } else {
+      alone_ = std::unique_lock(mutex_);
+      switch_ = api.shares_intra_op_threads;
+      *switch_ = false;
+    }
+  }
+  ~OwnThreadsGuard() {
+    if (switch_ != nullptr) *switch_ = true;
+  }
+  OwnThreadsGuard(const OwnThreadsGuard&) = delete;
+  OwnThreadsGuard& operator=(const OwnThreadsGuard&) = delete;
+
+ private:
+  static inline std::shared_mutex mutex_;
+  std::shared_lock<std::shared_mutex> sharing_;
+  std::unique_lock<std::shared_mutex> alone_;
+  bool* switch_ = nullptr;
+};
 
 // Starts the threads that sessions share, which TensorFlow does with the first session that wants
 // them: threads inherit the priority of their maker, which then must not be a low one.
@@ -258,7 +284,10 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
   FASTSERVE_RETURN_IF_ERROR(SetConfig(api, session_options.get(), options.config_proto));
   auto session = std::make_unique<SavedModelSession>(api);
   Status loaded;
-  const auto load = [&] { loaded = session->Load(session_options.get(), options); };
+  const auto load = [&] {
+    const OwnThreadsGuard guard(api, options.threads);
+    loaded = session->Load(session_options.get(), options);
+  };
   if (sessions == 0 || HasThreadsOfItsOwn(options.config_proto)) {
     load();
   } else {
@@ -267,6 +296,9 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
   }
   if (!loaded.ok()) return loaded;
   if (options.devices.size() > 1) return Replicate(std::move(session), options);
+  if (options.twin && TwinSession::MayHelp(*session, options)) {
+    return std::unique_ptr<Session>(std::make_unique<TwinSession>(std::move(session), options));
+  }
   return std::unique_ptr<Session>(std::move(session));
 }
 

@@ -15,6 +15,9 @@
 
 namespace fastserve {
 
+// Whose threads run the pieces of one operation.
+enum class IntraOpThreads { kShared, kOwn };
+
 // What a SavedModel is loaded with.
 struct SavedModelOptions {
   std::string directory;          // the version directory
@@ -23,6 +26,10 @@ struct SavedModelOptions {
   // As "/device:GPU:1": each gets a replica. The first must be the device that TensorFlow prefers,
   // since it places that replica itself. Empty = one session, on what TensorFlow prefers.
   std::vector<std::string> devices;
+  // kOwn needs TfApi::shares_intra_op_threads.
+  IntraOpThreads threads = IntraOpThreads::kShared;
+  // Lets a small model have a twin for short runs; see TwinSession.
+  bool twin = false;
 };
 
 // Loads a library of custom ops, for all models loaded afterwards. TensorFlow's own code, with the

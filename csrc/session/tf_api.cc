@@ -31,7 +31,7 @@ Status Find(void* library, const char* name, Function*& function) {
 
 Status FindAll(void* library, TfApi& api) {
 #define FASTSERVE_COUNT(name) +1
-  static_assert(sizeof(TfApi) == sizeof(void*) * (FASTSERVE_TF_FUNCTIONS(FASTSERVE_COUNT)),
+  static_assert(sizeof(TfApi) == sizeof(void*) * (1 FASTSERVE_TF_FUNCTIONS(FASTSERVE_COUNT)),
                 "a function pointer of TfApi is not in FASTSERVE_TF_FUNCTIONS");
 #undef FASTSERVE_COUNT
 #define FASTSERVE_FIND(name) FASTSERVE_RETURN_IF_ERROR(Find(library, "TF_" #name, api.name));
@@ -48,6 +48,8 @@ Result<TfApi> OpenLibrary(const std::string& directory) {
   if (!library.ok()) return library.status();
   TfApi api;
   FASTSERVE_RETURN_IF_ERROR(FindAll(*library, api));
+  api.shares_intra_op_threads = static_cast<bool*>(
+      ::dlsym(*framework, "_ZN10tensorflow11LocalDevice22use_global_threadpool_E"));
   return api;
 }
 

@@ -109,6 +109,11 @@ struct TfApi {
   void (*DeleteDeviceList)(TF_DeviceList*);
   TF_Library* (*LoadLibrary)(const char* library_filename, TF_Status*);
   void (*DeleteLibraryHandle)(TF_Library*);
+
+  // tensorflow::LocalDevice::use_global_threadpool_ (core/common_runtime/local_device.h): whether
+  // devices that are made now share their threads for pieces of operations. Null where this
+  // TensorFlow does not export it. The one member that changes; session.cc guards it.
+  bool* shares_intra_op_threads;
 };
 
 }  // namespace fastserve

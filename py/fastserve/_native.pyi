@@ -105,11 +105,13 @@ class Servable:
         tags: Sequence[str],
         config_proto: bytes = b"",
         devices: Sequence[str] = (),
+        twin: bool = False,
         batching: tuple[BatchPolicy, BatchScheduler] | None = None,
     ) -> Servable:
         """Loads the SavedModel in the version directory `path`.
 
-        Blocks, without the GIL, until it can run. `config_proto` is a serialized
+        Blocks, without the GIL, until it can run. `twin`: a small model may have a second session
+        for short runs (csrc/session/twin_session.h). `config_proto` is a serialized
         tensorflow.ConfigProto. Each of `devices`, as "/device:GPU:0", gets a replica of the model;
         without any TensorFlow chooses one. Without `batching` each request is run on its own.
         Raises NativeError with TensorFlow's text.

@@ -87,7 +87,6 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
         load=_load_config(values),
         platforms=platforms,
         xla=values["xla_cpu_compilation_enabled"] or values["xla_gpu_compilation_enabled"],
-        per_model_threads=values["tensorflow_per_model_threads"],
         custom_op_libraries=_custom_op_libraries(values["custom_op_libraries"]),
         request_capture=values["enable_request_capture"],
         outputs_as_tensor_content=values["enable_serialization_as_tensor_content"],

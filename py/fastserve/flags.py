@@ -385,12 +385,6 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("tensorflow_intra_op_parallelism", _integer, 0, "threads within one operation"),
         Flag("tensorflow_inter_op_parallelism", _integer, 0, "operations at the same time"),
         Flag(
-            "tensorflow_per_model_threads",
-            _boolean,
-            False,
-            "give each version intra-op threads of its own, so that no model waits for another's",
-        ),
-        Flag(
             "tensorflow_session_config_file",
             str,
             "",

@@ -41,7 +41,7 @@ from fastserve.routing.table import RoutingTable
 from fastserve.rpc import RpcServer
 from fastserve.servables.batching import Batcher
 from fastserve.servables.loader import VersionLoader
-from fastserve.servables.runtime import enable_xla, load_op_libraries, use_per_model_threads
+from fastserve.servables.runtime import enable_xla, load_op_libraries
 from fastserve.services import (
     health,
     model_service,
@@ -166,8 +166,6 @@ class ModelServer:
             loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         if self._config.xla:
             enable_xla()
-        if self._config.per_model_threads:
-            use_per_model_threads()
         if libraries := self._config.custom_op_libraries:
             await loop.run_in_executor(None, load_op_libraries, libraries)
         self._reloader.start(models)

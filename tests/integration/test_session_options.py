@@ -97,29 +97,6 @@ def test_xla_compiles_only_when_it_is_enabled(
     server.stop()
 
 
-def test_each_model_has_threads_of_its_own_where_that_is_asked_for(
-    start_server: StartServer, recorded_models: Path, tmp_path: Path
-) -> None:
-    config = tmp_path / "models.config"
-    models = [
-        f"config {{ name: '{name}' base_path: '{recorded_models / 'half_plus'}' "
-        "model_platform: 'tensorflow' }"
-        for name in "ab"
-    ]
-    config.write_text(f"model_config_list {{ {' '.join(models)} }}")
-    threads = []
-    for flags in ([], ["--tensorflow_per_model_threads"]):
-        server = start_server(
-            f"--model_config_file={config}", "--tensorflow_intra_op_parallelism=20", *flags
-        )
-        threads.append(len(list(Path(f"/proc/{server.pid}/task").iterdir())))
-        with Client(server.grpc_port) as client:
-            assert client.values("b", {"x": [2.0]})["y"] == [5.0]
-        server.stop()
-    shared, own = threads
-    assert own - shared > 10
-
-
 def computes_in_bfloat16() -> bool:
     """Whether oneDNN does on this CPU (tensorflow/core/graph/mkl_graph_util.h)."""
     flags = Path("/proc/cpuinfo").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.cpus import MAX_THREADS, available_cpus
-from fastserve.config.gpus import on_gpus, session_gpus
+from fastserve.config.gpus import on_gpus, session_gpus, session_gpus
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.transport import TransportConfig
@@ -321,6 +321,22 @@ class PlatformConfig:
                 "serve,gpu"
             )
 
+    def session_config(self) -> tuple[bytes, bool]:
+        """Returns the serialized ConfigProto of a session, and whether small models get a twin.
+
+        Threads that are left to TensorFlow are one a CPU that this process may use: TensorFlow
+        itself knows nothing of a cgroup's quota. Then, and without GPUs, short runs of small models
+        are better off with one thread each (csrc/session/twin_session.h).
+        """
+        from fastserve import protos
+
+        cpus = available_cpus()
+        message = protos.ConfigProto.FromString(self.config_proto)
+        twins = message.intra_op_parallelism_threads == 0 and cpus > 1 and not session_gpus(message)
+        message.intra_op_parallelism_threads = message.intra_op_parallelism_threads or cpus
+        message.inter_op_parallelism_threads = message.inter_op_parallelism_threads or cpus
+        return bytes(message.SerializeToString()), twins
+
     @property
     def default_batch_threads(self) -> int:
         """How many threads run batches where the parameters do not say.
@@ -357,8 +373,6 @@ class ServerConfig:
         default_factory=lambda: {TENSORFLOW_PLATFORM: PlatformConfig()}
     )
     """By name, which models give as their platform."""
-    per_model_threads: bool = False
-    """Each session has intra-op threads of its own."""
     xla: bool = False
     """Let XLA compile what models mark for it; their requests fail otherwise."""
     custom_op_libraries: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ class VersionLoader:
         path: str,
         batching: Batching | None,
     ) -> _native.Servable:
+        config_proto, twin = self._config.session_config()
         try:
             return _native.Servable.load(
                 runtime,
@@ -94,8 +95,9 @@ class VersionLoader:
                 version=version,
                 path=path,
                 tags=self._config.tags,
-                config_proto=self._config.config_proto,
+                config_proto=config_proto,
                 devices=self._config.devices,
+                twin=twin,
                 batching=batching,
             )
         except _native.NativeError as error:

@@ -17,7 +17,6 @@ _LOGGER = logging.getLogger(__name__)
 _LOCK = threading.Lock()
 _loaded: _native.Runtime | None = None
 _xla = False
-_per_model_threads = False
 
 
 def tensorflow_directory() -> str:
@@ -38,12 +37,6 @@ def enable_xla() -> None:
     _xla = True
 
 
-def use_per_model_threads() -> None:
-    """Gives each session intra-op threads of its own. Before load_runtime()."""
-    global _per_model_threads
-    _per_model_threads = True
-
-
 def load_runtime() -> _native.Runtime:
     """Opens the library, once for the process; takes about a second. Any thread.
 
@@ -58,8 +51,6 @@ def load_runtime() -> _native.Runtime:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             # oneDNN's allocator would keep the memory of unloaded models.
             os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
-            if _per_model_threads:  # The environment is the only switch for it.
-                os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
             began = time.monotonic()
             try:
                 _loaded = _native.Runtime.load(directory)

@@ -1,0 +1,145 @@
+#include "session/twin_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "session/graph_state.h"
+
+namespace fastserve {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr uintmax_t kSmallBytes = 64 << 20;  // of all files: what the twin takes once more
+
+// Serialized tensorflow.ConfigProto { intra_op_parallelism_threads: 1 }; appended, it is the one
+// that counts.
+constexpr char kOneThread[] = "\x10\x01";
+
+bool IsSmall(const std::string& directory) {
+  std::error_code error;
+  uintmax_t bytes = 0;
+  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (!entry->is_regular_file(error)) continue;
+    bytes += entry->file_size(error);
+    if (error || bytes > kSmallBytes) return false;
+  }
+  return !error;
+}
+
+}  // namespace
+
+bool OneThreadCost::Suits(size_t elements) const {
+  if (runs_.load(kRelaxed) < kRunsToSkip + kRunsToLearn) return true;
+  return ns_per_element_.load(kRelaxed) * static_cast<double>(elements) < kMostNs;
+}
+
+void OneThreadCost::Record(double ns, size_t elements) {
+  const uint32_t runs = runs_.load(kRelaxed);
+  if (runs < kRunsToSkip + kRunsToLearn) runs_.store(runs + 1, kRelaxed);
+  if (runs < kRunsToSkip) return;
+  const double sample = ns / static_cast<double>(elements);
+  const double known = ns_per_element_.load(kRelaxed);
+  // It creeps up, so that a model that has become slower is noticed.
+  ns_per_element_.store(known == 0 ? sample : std::min(sample, known + known / 64), kRelaxed);
+}
+
+bool TwinSession::MayHelp(const Session& session, const SavedModelOptions& options) {
+  return session.api().shares_intra_op_threads != nullptr && IsSmall(options.directory) &&
+         !MayKeepState(session.meta_graph_def());
+}
+
+TwinSession::TwinSession(std::unique_ptr<Session> first, SavedModelOptions options)
+    : Session(first->api()), first_(std::move(first)), options_(std::move(options)) {}
+
+TwinSession::~TwinSession() {
+  if (loader_.joinable()) loader_.join();
+}
+
+Result<TF_Output> TwinSession::Resolve(std::string_view tensor_name) const {
+  const Result<TF_Output> place = first_->Resolve(tensor_name);
+  if (!place.ok()) return place.status();
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Operation>& operation = operations_[place->oper];
+  if (operation == nullptr) {
+    const std::string name(tensor_name.substr(0, tensor_name.rfind(':')));
+    operation = std::make_unique<Operation>(name, place->oper, nullptr);
+    if (twin_owner_ != nullptr) {
+      const Result<TF_Output> twin = twin_owner_->Resolve(name);
+      if (!twin.ok()) return twin.status();
+      operation->twin = twin->oper;
+    }
+  }
+  return TF_Output{reinterpret_cast<TF_Operation*>(operation.get()), place->index};
+}
+
+void TwinSession::LoadTwin() const {
+  SavedModelOptions options = options_;
+  options.config_proto.append(kOneThread, sizeof(kOneThread) - 1);
+  options.threads = IntraOpThreads::kOwn;
+  Result<std::unique_ptr<Session>> twin = Session::LoadSavedModel(api(), options);
+  if (!twin.ok()) return;  // the files may be gone by now
+  (*twin)->DropMetaGraphDef();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [first, operation] : operations_) {
+    const Result<TF_Output> place = (*twin)->Resolve(operation->name);
+    if (!place.ok()) return;
+    operation->twin = place->oper;
+  }
+  twin_owner_ = std::move(*twin);
+  twin_.store(twin_owner_.get(), std::memory_order_release);
+}
+
+Result<std::vector<RuntimeTensor>> TwinSession::RunIn(const Session& session,
+                                                      TF_Operation* Operation::*operation,
+                                                      std::span<const TF_Output> feeds,
+                                                      std::span<TF_Tensor* const> feed_values,
+                                                      std::span<const TF_Output> fetches) const {
+  const auto places_of = [operation](std::span<const TF_Output> places) {
+    InlineVector<TF_Output, 8> found;
+    for (const TF_Output& place : places) {
+      found.push_back({OperationOf(place).*operation, place.index});
+    }
+    return found;
+  };
+  return session.Run(places_of(feeds), feed_values, places_of(fetches));
+}
+
+size_t TwinSession::Elements(std::span<TF_Tensor* const> tensors) const {
+  size_t sum = 0;
+  for (const TF_Tensor* tensor : tensors) {
+    size_t elements = 1;
+    for (int i = 0; i < api().NumDims(tensor); ++i) {
+      elements *= static_cast<size_t>(api().Dim(tensor, i));
+    }
+    sum += elements;
+  }
+  return std::max<size_t>(sum, 1);
+}
+
+Result<std::vector<RuntimeTensor>> TwinSession::Run(std::span<const TF_Output> feeds,
+                                                    std::span<TF_Tensor* const> feed_values,
+                                                    std::span<const TF_Output> fetches) const {
+  const Session* twin = twin_.load(std::memory_order_acquire);
+  if (twin == nullptr) {
+    if (runs_.load(kRelaxed) < kBusyRuns && runs_.fetch_add(1, kRelaxed) + 1 == kBusyRuns) {
+      loader_ = std::thread([this] { LoadTwin(); });
+    }
+    return RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
+  }
+  OneThreadCost& cost = OperationOf(fetches[0]).cost;
+  const size_t elements = Elements(feed_values);
+  if (!cost.Suits(elements)) {
+    return RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
+  }
+  const auto start = std::chrono::steady_clock::now();
+  auto ran = RunIn(*twin, &Operation::twin, feeds, feed_values, fetches);
+  const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
+  if (ran.ok()) cost.Record(elapsed.count(), elements);
+  return ran;
+}
+
+}  // namespace fastserve

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "session/session.h"
+
+namespace fastserve {
+
+// What one thread takes for a run, learnt per element of its inputs.
+// Threads: any; updates may get lost but never tear.
+class OneThreadCost {
+ public:
+  // Beyond it a run is worth several threads.
+  static constexpr double kMostNs = 2'000'000;
+  // The first runs build TensorFlow's executors; the next must be known before they count.
+  static constexpr uint32_t kRunsToSkip = 3;
+  static constexpr uint32_t kRunsToLearn = 16;
+
+  // Whether a run on `elements` is best left to one thread; also as long as that is not known.
+  bool Suits(size_t elements) const;
+  // Takes in one run on one thread.
+  void Record(double ns, size_t elements);
+
+ private:
+  std::atomic<uint32_t> runs_ = 0;
+  // The least of late: a thread that lost its core says nothing of the model.
+  std::atomic<double> ns_per_element_ = 0;
+};
+
+// A small model, and a twin of it whose operations stay on the thread that runs it. TensorFlow cuts
+// operations up for threads that all models share: where a run is short, handing the pieces over
+// costs several times what they do, and they wait for those of other models' long runs. The twin is
+// loaded once the model has proven busy, on a thread of low priority; from then on it takes the
+// runs that suit it. If it cannot be loaded, everything stays as it is.
+class TwinSession final : public Session {
+ public:
+  static constexpr uint64_t kBusyRuns = 256;
+
+  // Whether a model is one that a twin stands for: small, and without state that the two would not
+  // share. `session` is what was loaded of `options`.
+  static bool MayHelp(const Session& session, const SavedModelOptions& options);
+
+  TwinSession(std::unique_ptr<Session> first, SavedModelOptions options);
+  ~TwinSession() override;
+
+  // Whether the twin takes runs yet.
+  bool has_twin() const { return twin_.load(std::memory_order_acquire) != nullptr; }
+
+  ByteView meta_graph_def() const override { return first_->meta_graph_def(); }
+  void DropMetaGraphDef() override { first_->DropMetaGraphDef(); }
+  Result<TF_Output> Resolve(std::string_view tensor_name) const override;
+  bool runs_elsewhere() const override { return first_->runs_elsewhere(); }
+  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                         std::span<TF_Tensor* const> feed_values,
+                                         std::span<const TF_Output> fetches) const override;
+
+ private:
+  // What a place's `oper` points to: an operation in both sessions.
+  struct Operation {
+    std::string name;
+    TF_Operation* first;
+    TF_Operation* twin;  // written before twin_ is
+    OneThreadCost cost;  // of runs that fetch it first
+  };
+
+  static Operation& OperationOf(const TF_Output& place) {
+    return *reinterpret_cast<Operation*>(place.oper);
+  }
+  void LoadTwin() const;
+  Result<std::vector<RuntimeTensor>> RunIn(const Session& session,
+                                           TF_Operation* Operation::*operation,
+                                           std::span<const TF_Output> feeds,
+                                           std::span<TF_Tensor* const> feed_values,
+                                           std::span<const TF_Output> fetches) const;
+  size_t Elements(std::span<TF_Tensor* const> tensors) const;
+
+  const std::unique_ptr<Session> first_;
+  const SavedModelOptions options_;
+  mutable std::mutex mutex_;
+  mutable std::map<TF_Operation*, std::unique_ptr<Operation>> operations_;  // by the first's
+  mutable std::unique_ptr<Session> twin_owner_;
+  mutable std::atomic<const Session*> twin_ = nullptr;
+  mutable std::atomic<uint64_t> runs_ = 0;
+  mutable std::thread loader_;
+};
+
+}  // namespace fastserve
