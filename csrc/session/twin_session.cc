@@ -80,6 +80,7 @@ void TwinSession::LoadTwin() const {
   SavedModelOptions options = options_;
   options.config_proto.append(kOneThread, sizeof(kOneThread) - 1);
   options.threads = IntraOpThreads::kOwn;
+  options.twin = false;
   Result<std::unique_ptr<Session>> twin = Session::LoadSavedModel(api(), options);
   if (!twin.ok()) return;  // the files may be gone by now
   (*twin)->DropMetaGraphDef();

@@ -97,6 +97,22 @@ def test_xla_compiles_only_when_it_is_enabled(
     server.stop()
 
 
+def test_busy_model_that_counts_its_runs_misses_none(
+    start_server: StartServer, models: Path, tmp_path: Path
+) -> None:
+    """A model with state never has a second session, whose state would be another."""
+    soft = tmp_path / "session.config"
+    soft.write_text("allow_soft_placement: true")  # the model names a GPU
+    server = start_server(
+        f"--model_base_path={models / 'devices'}", f"--tensorflow_session_config_file={soft}"
+    )
+    with Client(server.grpc_port) as client:
+        x = np.array([0], np.int64)
+        runs = [int(client.values("model", {"x": x})["run"][0]) for _ in range(600)]
+    assert runs == list(range(1, 601))
+    server.stop()
+
+
 def computes_in_bfloat16() -> bool:
     """Whether oneDNN does on this CPU (tensorflow/core/graph/mkl_graph_util.h)."""
     flags = Path("/proc/cpuinfo").read_text()
