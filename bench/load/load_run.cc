@@ -87,13 +87,14 @@ class LoadThread {
     constexpr uint64_t kLongest = 20'000'000;
     const uint64_t now = NowNs();
     const uint64_t next = arrivals_.next_ns();
+    // What is overdue while all calls are taken waits for one, which comes with an answer.
     uint64_t wait = kLongest;
     if (next > now) {
       wait = std::min(next - now, kLongest);
     } else if (std::any_of(clients_.begin(), clients_.end(),
                            [](const auto& client) { return client->idle(); })) {
       wait = 0;  // it fell due since SendDue()
-    }            // else it waits for an idle call, which comes with an answer
+    }
     return {.tv_sec = 0, .tv_nsec = static_cast<long>(wait)};
   }
 

@@ -80,10 +80,10 @@ class PreparedRun {
     }
   }
 
-  std::vector<RuntimeTensor> Run() const { return OrDie(session_.Run(feeds_, values_, fetches_)); }
+  PooledVector<RuntimeTensor> Run() const { return OrDie(session_.Run(feeds_, values_, fetches_)); }
 
   // The outputs of Run() as a PredictResponse without a model spec.
-  std::string Response(const std::vector<RuntimeTensor>& outputs) const {
+  std::string Response(const PooledVector<RuntimeTensor>& outputs) const {
     ByteChain chain;
     PredictResponseWriter writer(chain, TensorEncoding::kTypedFields);
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -103,7 +103,7 @@ class PreparedRun {
   const Session& session_;
   const Signature signature_;
   std::vector<TF_Output> feeds_;
-  std::vector<RuntimeTensor> inputs_;
+  PooledVector<RuntimeTensor> inputs_;
   std::vector<TF_Tensor*> values_;
   std::vector<TF_Output> fetches_;
 };

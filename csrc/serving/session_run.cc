@@ -14,9 +14,9 @@ Result<RunOutputs> RunNow(const Session& session, const RunRequest& request) {
     values.push_back(tensor->get());
     fed.push_back(std::move(*tensor));
   }
-  Result<std::vector<RuntimeTensor>> ran = session.Run(request.feeds, values, request.fetches);
+  Result<PooledVector<RuntimeTensor>> ran = session.Run(request.feeds, values, request.fetches);
   if (!ran.ok()) return ran.status();
-  auto owner = MakePooled<const std::vector<RuntimeTensor>>(std::move(*ran));
+  auto owner = MakePooled<const PooledVector<RuntimeTensor>>(std::move(*ran));
   RunOutputs outputs;
   outputs.tensors.reserve(owner->size());
   for (const RuntimeTensor& tensor : *owner) outputs.tensors.push_back(tensor.View());

@@ -36,7 +36,7 @@ LiteRun::Outcome LiteRun::Convert(std::vector<HostTensor> values) const {
                             std::to_string(values.size()) + " outputs, not " +
                             std::to_string(outputs_.size()));
   }
-  std::vector<RuntimeTensor> converted;
+  PooledVector<RuntimeTensor> converted;
   converted.reserve(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     const LiteTensor& tensor = tensors_[outputs_[i]];
@@ -84,9 +84,9 @@ Result<TF_Output> LiteSession::Resolve(std::string_view tensor_name) const {
   return TF_Output{some, static_cast<int>(found - tensors_.begin())};
 }
 
-Result<std::vector<RuntimeTensor>> LiteSession::Run(std::span<const TF_Output> feeds,
-                                                    std::span<TF_Tensor* const> feed_values,
-                                                    std::span<const TF_Output> fetches) const {
+Result<PooledVector<RuntimeTensor>> LiteSession::Run(std::span<const TF_Output> feeds,
+                                                     std::span<TF_Tensor* const> feed_values,
+                                                     std::span<const TF_Output> fetches) const {
   const std::span<const TF_Output> places = feeds.empty() ? fetches : feeds;
   const int graph = places.empty() ? 0 : tensors_[Index(places[0])].graph;
   const auto elsewhere = [&](TF_Output place) { return tensors_[Index(place)].graph != graph; };

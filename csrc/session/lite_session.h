@@ -21,7 +21,7 @@ struct LiteTensor {
 // One run on its way to an interpreter and back. Threads: one at a time.
 class LiteRun {
  public:
-  using Outcome = Result<std::vector<RuntimeTensor>>;
+  using Outcome = Result<PooledVector<RuntimeTensor>>;
   struct Input {
     size_t tensor;     // its index among the model's tensors
     HostTensor value;  // borrowed: valid until the run is finished
@@ -96,9 +96,9 @@ class LiteSession : public Session {
   bool runs_elsewhere() const override { return true; }
   // kInvalidArgument for a feed of another dtype than the model's and for places in several graphs;
   // else as the interpreter has it.
-  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                         std::span<TF_Tensor* const> feed_values,
-                                         std::span<const TF_Output> fetches) const override;
+  Result<PooledVector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                          std::span<TF_Tensor* const> feed_values,
+                                          std::span<const TF_Output> fetches) const override;
 
  private:
   std::string meta_graph_def_;

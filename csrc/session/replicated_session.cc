@@ -152,7 +152,7 @@ InlineVector<TF_Output, 8> ReplicatedSession::PlacesIn(const Replica& replica,
   return found;
 }
 
-Result<std::vector<RuntimeTensor>> ReplicatedSession::Run(
+Result<PooledVector<RuntimeTensor>> ReplicatedSession::Run(
     std::span<const TF_Output> feeds, std::span<TF_Tensor* const> feed_values,
     std::span<const TF_Output> fetches) const {
   const Replica& replica = Choose();
@@ -160,7 +160,7 @@ Result<std::vector<RuntimeTensor>> ReplicatedSession::Run(
   const InlineVector<TF_Output, 8> its_fetches = PlacesIn(replica, fetches);
   replica.in_flight.fetch_add(1, std::memory_order_relaxed);
   replica.begun.fetch_add(1, std::memory_order_relaxed);
-  Result<std::vector<RuntimeTensor>> ran =
+  Result<PooledVector<RuntimeTensor>> ran =
       replica.session->Run(its_feeds, feed_values, its_fetches);
   replica.in_flight.fetch_sub(1, std::memory_order_relaxed);
   return ran;

@@ -31,9 +31,9 @@ class ReplicatedSession : public Session {
   Result<TF_Output> Resolve(std::string_view tensor_name) const override;
   bool runs_elsewhere() const override { return replicas_[0].session->runs_elsewhere(); }
   ReplicaRuns replica_runs() const override;
-  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                         std::span<TF_Tensor* const> feed_values,
-                                         std::span<const TF_Output> fetches) const override;
+  Result<PooledVector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                          std::span<TF_Tensor* const> feed_values,
+                                          std::span<const TF_Output> fetches) const override;
 
  private:
   struct alignas(64) Replica {  // a cache line each

@@ -175,9 +175,9 @@ class SavedModelSession : public Session {
   void DropMetaGraphDef() override { meta_graph_.Reset(); }
   Result<TF_Output> Resolve(std::string_view tensor_name) const override;
   bool runs_elsewhere() const override { return false; }
-  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                         std::span<TF_Tensor* const> feed_values,
-                                         std::span<const TF_Output> fetches) const override;
+  Result<PooledVector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                          std::span<TF_Tensor* const> feed_values,
+                                          std::span<const TF_Output> fetches) const override;
 
  private:
   // That TensorFlow has these.
@@ -250,7 +250,7 @@ Result<TF_Output> SavedModelSession::Resolve(std::string_view tensor_name) const
   return TF_Output{op, index};
 }
 
-Result<std::vector<RuntimeTensor>> SavedModelSession::Run(
+Result<PooledVector<RuntimeTensor>> SavedModelSession::Run(
     std::span<const TF_Output> feeds, std::span<TF_Tensor* const> feed_values,
     std::span<const TF_Output> fetches) const {
   FASTSERVE_RETURN_IF_ERROR(CheckNoVariantTaken(api(), feeds, feed_values));
@@ -261,7 +261,7 @@ Result<std::vector<RuntimeTensor>> SavedModelSession::Run(
                    static_cast<int>(feeds.size()), fetches.data(), fetched.data(),
                    static_cast<int>(fetches.size()), nullptr, 0, nullptr, status.get());
   FASTSERVE_RETURN_IF_ERROR(status.ToStatus());
-  std::vector<RuntimeTensor> results;
+  PooledVector<RuntimeTensor> results;
   results.reserve(fetches.size());
   for (TF_Tensor* tensor : fetched) results.emplace_back(api(), tensor);
   return results;

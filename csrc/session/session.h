@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "session/runtime_tensor.h"
@@ -69,9 +70,9 @@ class Session {
 
   // Runs the model. `feeds` and `feed_values` go by index, and so do `fetches` and the result.
   // TensorFlow's own code and text on failure; kUnimplemented for a feed that takes a variant.
-  virtual Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                                 std::span<TF_Tensor* const> feed_values,
-                                                 std::span<const TF_Output> fetches) const = 0;
+  virtual Result<PooledVector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                                  std::span<TF_Tensor* const> feed_values,
+                                                  std::span<const TF_Output> fetches) const = 0;
 
  protected:
   explicit Session(const TfApi& api) : api_(api) {}

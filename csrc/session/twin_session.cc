@@ -94,11 +94,11 @@ void TwinSession::LoadTwin() const {
   twin_.store(twin_owner_.get(), std::memory_order_release);
 }
 
-Result<std::vector<RuntimeTensor>> TwinSession::RunIn(const Session& session,
-                                                      TF_Operation* Operation::*operation,
-                                                      std::span<const TF_Output> feeds,
-                                                      std::span<TF_Tensor* const> feed_values,
-                                                      std::span<const TF_Output> fetches) const {
+Result<PooledVector<RuntimeTensor>> TwinSession::RunIn(const Session& session,
+                                                       TF_Operation* Operation::*operation,
+                                                       std::span<const TF_Output> feeds,
+                                                       std::span<TF_Tensor* const> feed_values,
+                                                       std::span<const TF_Output> fetches) const {
   const auto places_of = [operation](std::span<const TF_Output> places) {
     InlineVector<TF_Output, 8> found;
     for (const TF_Output& place : places) {
@@ -121,9 +121,9 @@ size_t TwinSession::Elements(std::span<TF_Tensor* const> tensors) const {
   return std::max<size_t>(sum, 1);
 }
 
-Result<std::vector<RuntimeTensor>> TwinSession::Run(std::span<const TF_Output> feeds,
-                                                    std::span<TF_Tensor* const> feed_values,
-                                                    std::span<const TF_Output> fetches) const {
+Result<PooledVector<RuntimeTensor>> TwinSession::Run(std::span<const TF_Output> feeds,
+                                                     std::span<TF_Tensor* const> feed_values,
+                                                     std::span<const TF_Output> fetches) const {
   const Session* twin = twin_.load(std::memory_order_acquire);
   if (twin == nullptr) {
     if (runs_.load(kRelaxed) < kBusyRuns && runs_.fetch_add(1, kRelaxed) + 1 == kBusyRuns) {

@@ -57,9 +57,9 @@ class TwinSession final : public Session {
   void DropMetaGraphDef() override { first_->DropMetaGraphDef(); }
   Result<TF_Output> Resolve(std::string_view tensor_name) const override;
   bool runs_elsewhere() const override { return first_->runs_elsewhere(); }
-  Result<std::vector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
-                                         std::span<TF_Tensor* const> feed_values,
-                                         std::span<const TF_Output> fetches) const override;
+  Result<PooledVector<RuntimeTensor>> Run(std::span<const TF_Output> feeds,
+                                          std::span<TF_Tensor* const> feed_values,
+                                          std::span<const TF_Output> fetches) const override;
 
  private:
   // What a place's `oper` points to: an operation in both sessions.
@@ -74,11 +74,11 @@ class TwinSession final : public Session {
     return *reinterpret_cast<Operation*>(place.oper);
   }
   void LoadTwin() const;
-  Result<std::vector<RuntimeTensor>> RunIn(const Session& session,
-                                           TF_Operation* Operation::*operation,
-                                           std::span<const TF_Output> feeds,
-                                           std::span<TF_Tensor* const> feed_values,
-                                           std::span<const TF_Output> fetches) const;
+  Result<PooledVector<RuntimeTensor>> RunIn(const Session& session,
+                                            TF_Operation* Operation::*operation,
+                                            std::span<const TF_Output> feeds,
+                                            std::span<TF_Tensor* const> feed_values,
+                                            std::span<const TF_Output> fetches) const;
   size_t Elements(std::span<TF_Tensor* const> tensors) const;
 
   const std::unique_ptr<Session> first_;

@@ -382,7 +382,13 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             0,
             "intra- and inter-op threads of TensorFlow; 0: automatic",
         ),
-        Flag("tensorflow_intra_op_parallelism", _integer, 0, "threads within one operation"),
+        Flag(
+            "tensorflow_intra_op_parallelism",
+            _integer,
+            0,
+            "threads within one operation; 0: one a CPU, but one alone for short runs of small "
+            "models",
+        ),
         Flag("tensorflow_inter_op_parallelism", _integer, 0, "operations at the same time"),
         Flag(
             "tensorflow_session_config_file",

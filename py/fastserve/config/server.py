@@ -11,7 +11,7 @@ from typing import Any
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.cpus import MAX_THREADS, available_cpus
-from fastserve.config.gpus import on_gpus, session_gpus, session_gpus
+from fastserve.config.gpus import on_gpus, session_gpus
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.transport import TransportConfig

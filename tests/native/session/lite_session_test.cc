@@ -23,7 +23,7 @@ class LiteSessionTest : public ::testing::Test {
                        const std::vector<std::string_view>& fetches) const {
     std::vector<TF_Output> fed;
     std::vector<TF_Output> fetched;
-    std::vector<RuntimeTensor> tensors;
+    PooledVector<RuntimeTensor> tensors;
     std::vector<TF_Tensor*> handles;
     for (const std::string_view name : feeds) fed.push_back(Place(name));
     for (const std::string_view name : fetches) fetched.push_back(Place(name));

@@ -163,7 +163,7 @@ TEST(SessionTest, AnOutputOutlivesInputAndSession) {
     const TestModel model("identity");
     return std::move(model.Run({{"x", Strings(x)}}, {"y"}, "string")).value();
   };
-  const std::vector<RuntimeTensor> outputs = run_and_drop();
+  const PooledVector<RuntimeTensor> outputs = run_and_drop();
   EXPECT_EQ(outputs[0].View().strings[0], x[0]);
 }
 

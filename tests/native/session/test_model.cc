@@ -79,10 +79,10 @@ TF_Output TestModel::Output(std::string_view alias, std::string_view signature) 
   return Find(signature, kOutputs, alias);
 }
 
-Result<std::vector<RuntimeTensor>> TestModel::Run(const Inputs& inputs,
-                                                  const std::vector<std::string_view>& outputs,
-                                                  std::string_view signature) const {
-  std::vector<RuntimeTensor> tensors;
+Result<PooledVector<RuntimeTensor>> TestModel::Run(const Inputs& inputs,
+                                                   const std::vector<std::string_view>& outputs,
+                                                   std::string_view signature) const {
+  PooledVector<RuntimeTensor> tensors;
   std::vector<TF_Output> feeds;
   std::vector<TF_Tensor*> values;
   for (const auto& [alias, tensor] : inputs) {

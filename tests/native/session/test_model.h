@@ -41,9 +41,9 @@ class TestModel {
   TF_Output Output(std::string_view alias, std::string_view signature = "serving_default") const;
 
   // Feeds `inputs` and fetches `outputs`, both by alias.
-  Result<std::vector<RuntimeTensor>> Run(const Inputs& inputs,
-                                         const std::vector<std::string_view>& outputs,
-                                         std::string_view signature = "serving_default") const;
+  Result<PooledVector<RuntimeTensor>> Run(const Inputs& inputs,
+                                          const std::vector<std::string_view>& outputs,
+                                          std::string_view signature = "serving_default") const;
 
  private:
   TF_Output Find(std::string_view signature, uint32_t field, std::string_view alias) const;
