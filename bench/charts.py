@@ -7,26 +7,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .scenarios import SERVERS
+
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 42
 BAR, GAP, LABEL = 20, 7, 190
-
-FAMILIES = (
-    "fastserve",
-    "tensorflow_model_server",
-    "grpcio",
-    "pytriton",
-    "ray",
-    "uvicorn",
-    "python",
-    "echo",
-)
 
 
 def colour(subject: str) -> str:
     """The CSS colour of a subject: one for each server, a lighter one for its variants."""
     family, _, variant = subject.partition(" ")
-    name = f"var(--{family if family in FAMILIES else 'session'})"
+    name = f"var(--{family if family in SERVERS else 'session'})"
     return f"color-mix(in srgb, {name} 55%, var(--page))" if variant else name
 
 
