@@ -93,6 +93,7 @@ def measure(options: argparse.Namespace, work: Path) -> float:
     base_path = work / MODEL
     run_script(ROOT / "bench" / "load" / "short_answer_model.py", "--out", str(base_path))
     flags = [f"--model_name={MODEL}", f"--model_base_path={base_path}", *options.fastserve_flag]
+    flags.append("--tensorflow_intra_op_parallelism=1")  # no second session meanwhile
     flags.append(f"--grpc_max_connections={options.connections + OTHER_FILES}")
     command = fastserve_command(options.python, work / "ports", flags)
     with Server("fastserve", command, work / "log", work / "ports") as server:

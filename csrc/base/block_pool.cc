@@ -1,6 +1,5 @@
 #include "base/block_pool.h"
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -10,14 +9,22 @@
 namespace fastserve {
 namespace {
 
-constexpr size_t kMinBlock = 64;
-
-// By index of the size: 64, 128, ...
+// By index of the size: 16, 32, ... 128, 160, 192, 224, 256, 320, ...: steps of 16, then four to
+// each power of two.
 constexpr size_t SizeIndex(size_t size) {
-  return static_cast<size_t>(std::bit_width(std::max(size, kMinBlock) - 1) -
-                             std::bit_width(kMinBlock - 1));
+  const size_t last = size - (size > 0);
+  if (last < 128) return last / 16;
+  const auto bits = static_cast<size_t>(std::bit_width(last));
+  return 8 + (bits - 8) * 4 + (last >> (bits - 3) & 3);
 }
-constexpr size_t BlockSize(size_t index) { return kMinBlock << index; }
+constexpr size_t BlockSize(size_t index) {
+  if (index < 8) return (index + 1) * 16;
+  return (5 + index % 4) << (5 + (index - 8) / 4);
+}
+static_assert(BlockSize(SizeIndex(0)) == 16 && BlockSize(SizeIndex(16)) == 16);
+static_assert(BlockSize(SizeIndex(128)) == 128 && BlockSize(SizeIndex(129)) == 160);
+static_assert(BlockSize(SizeIndex(256)) == 256 && BlockSize(SizeIndex(257)) == 320);
+static_assert(BlockSize(SizeIndex(BlockPool::kMaxBlock)) == BlockPool::kMaxBlock);
 constexpr size_t kSizes = SizeIndex(BlockPool::kMaxBlock) + 1;
 
 struct Block {

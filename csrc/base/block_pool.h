@@ -13,14 +13,14 @@ namespace fastserve {
 
 // Memory for what comes and goes with every request, so that a thread that serves requests takes
 // nothing from the heap. Each thread keeps the blocks that it frees for its next ones, whichever
-// thread they came from: sizes are rounded up to powers of two, and of each it keeps up to
-// kKeptBytes, 1 MiB in all; what is more, and what is larger than kMaxBlock, is the heap's. A
+// thread they came from: sizes are rounded up a little, and of each it keeps up to
+// kKeptBytes, 2 MiB in all; what is more, and what is larger than kMaxBlock, is the heap's. A
 // thread's blocks are freed at its end. Under ASan and TSan everything is the heap's, so that they
 // see what is used after it was freed.
 class BlockPool {
  public:
   static constexpr size_t kMaxBlock = 8 << 10;
-  static constexpr size_t kKeptBytes = 128 << 10;
+  static constexpr size_t kKeptBytes = 64 << 10;
 #if defined(__has_feature)
 #define FASTSERVE_HAS_FEATURE(feature) __has_feature(feature)
 #else

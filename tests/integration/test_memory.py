@@ -50,7 +50,9 @@ def test_idle_connection_costs_at_most_16_kib(
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))  # the server's, too
     try:
         base = recorded_models / "half_plus"
-        server = start_server("--model_name=m", f"--model_base_path={base}")
+        # With one thread the model gets no second session while the connections are made.
+        flags = ["--model_name=m", "--tensorflow_intra_op_parallelism=1"]
+        server = start_server(f"--model_base_path={base}", *flags)
         hold_connections(server.grpc_port, CONNECTIONS // 10).close()
         before = server.memory_bytes()
         with hold_connections(server.grpc_port, CONNECTIONS):

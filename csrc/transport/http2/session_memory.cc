@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/block_pool.h"
 
 namespace fastserve {
 namespace {
+
+// What is larger belongs to the session, lives as long, and is better off with the heap, which
+// rounds less.
+constexpr size_t kLargestOfAStream = 1024;
 
 // Each block begins with its size, for nghttp2 does not tell when it frees one.
 constexpr size_t kHead = alignof(std::max_align_t);
@@ -22,14 +27,21 @@ size_t SizeOf(void* memory) {
 }
 
 void* Allocate(size_t size, void*) {
-  char* const block = static_cast<char*>(BlockPool::Allocate(kHead + size));
+  char* const block = static_cast<char*>(
+      size <= kLargestOfAStream ? BlockPool::Allocate(kHead + size) : std::malloc(kHead + size));
   if (block == nullptr) return nullptr;
   std::memcpy(block, &size, sizeof(size));
   return block + kHead;
 }
 
 void Free(void* memory, void*) {
-  if (memory != nullptr) BlockPool::Free(BlockOf(memory), kHead + SizeOf(memory));
+  if (memory == nullptr) return;
+  const size_t size = SizeOf(memory);
+  if (size <= kLargestOfAStream) {
+    BlockPool::Free(BlockOf(memory), kHead + size);
+  } else {
+    std::free(BlockOf(memory));
+  }
 }
 
 void* AllocateZeros(size_t count, size_t size, void*) {

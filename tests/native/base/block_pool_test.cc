@@ -56,9 +56,9 @@ TEST(BlockPoolTest, AFreedBlockServesTheNextOfAboutItsSize) {
   if (!BlockPool::kKeeps) GTEST_SKIP() << "sanitizers see every block";
   void* const block = BlockPool::Allocate(1000);
   BlockPool::Free(block, 1000);
-  void* const next = BlockPool::Allocate(600);
+  void* const next = BlockPool::Allocate(900);
   EXPECT_EQ(next, block);
-  BlockPool::Free(next, 600);
+  BlockPool::Free(next, 900);
 }
 
 TEST(BlockPoolTest, AThreadKeepsNoMoreThanItsShareOfEachSize) {
