@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -30,6 +31,21 @@ bool IsSmall(const std::string& directory) {
   return !error;
 }
 
+// Tells files that have been changed or deleted; 0 for none.
+size_t HashOfFiles(const std::string& directory) {
+  std::error_code error;
+  size_t sum = 0;
+  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (!entry->is_regular_file(error)) continue;
+    const auto changed = entry->last_write_time(error).time_since_epoch().count();
+    sum += std::hash<std::string>()(entry->path().string() + ":" +
+                                    std::to_string(entry->file_size(error)) + ":" +
+                                    std::to_string(changed));
+  }
+  return error ? 0 : sum;
+}
+
 }  // namespace
 
 bool OneThreadCost::Suits(size_t elements) const {
@@ -53,7 +69,10 @@ bool TwinSession::MayHelp(const Session& session, const SavedModelOptions& optio
 }
 
 TwinSession::TwinSession(std::unique_ptr<Session> first, SavedModelOptions options)
-    : Session(first->api()), first_(std::move(first)), options_(std::move(options)) {}
+    : Session(first->api()),
+      first_(std::move(first)),
+      options_(std::move(options)),
+      files_(HashOfFiles(options_.directory)) {}
 
 TwinSession::~TwinSession() {
   if (loader_.joinable()) loader_.join();
@@ -66,7 +85,7 @@ Result<TF_Output> TwinSession::Resolve(std::string_view tensor_name) const {
   std::unique_ptr<Operation>& operation = operations_[place->oper];
   if (operation == nullptr) {
     const std::string name(tensor_name.substr(0, tensor_name.rfind(':')));
-    operation = std::make_unique<Operation>(name, place->oper, nullptr);
+    operation = std::make_unique<Operation>(name, place->oper);
     if (twin_owner_ != nullptr) {
       const Result<TF_Output> twin = twin_owner_->Resolve(name);
       if (!twin.ok()) return twin.status();
@@ -82,7 +101,9 @@ void TwinSession::LoadTwin() const {
   options.threads = IntraOpThreads::kOwn;
   options.twin = false;
   Result<std::unique_ptr<Session>> twin = Session::LoadSavedModel(api(), options);
-  if (!twin.ok()) return;  // the files may be gone by now
+  // The version may have been deleted by now, or meanwhile, and TensorFlow takes a model without
+  // its variables.
+  if (!twin.ok() || files_ == 0 || HashOfFiles(options_.directory) != files_) return;
   (*twin)->DropMetaGraphDef();
   const std::lock_guard lock(mutex_);
   for (const auto& [first, operation] : operations_) {
@@ -139,8 +160,12 @@ Result<PooledVector<RuntimeTensor>> TwinSession::Run(std::span<const TF_Output> 
   const auto start = std::chrono::steady_clock::now();
   auto ran = RunIn(*twin, &Operation::twin, feeds, feed_values, fetches);
   const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
-  if (ran.ok()) cost.Record(elapsed.count(), elements);
-  return ran;
+  if (ran.ok()) {
+    cost.Record(elapsed.count(), elements);
+    return ran;
+  }
+  // What is wrong is for the first to tell.
+  return RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
 }
 
 }  // namespace fastserve

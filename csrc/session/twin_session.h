@@ -64,10 +64,12 @@ class TwinSession final : public Session {
  private:
   // What a place's `oper` points to: an operation in both sessions.
   struct Operation {
-    std::string name;
+    Operation(std::string_view its_name, TF_Operation* in_first)
+        : name(its_name), first(in_first) {}
+    const std::string name;
     TF_Operation* first;
-    TF_Operation* twin;  // written before twin_ is
-    OneThreadCost cost;  // of runs that fetch it first
+    TF_Operation* twin = nullptr;  // written before twin_ is
+    OneThreadCost cost;            // of runs that fetch it first
   };
 
   static Operation& OperationOf(const TF_Output& place) {
@@ -83,6 +85,7 @@ class TwinSession final : public Session {
 
   const std::unique_ptr<Session> first_;
   const SavedModelOptions options_;
+  const size_t files_;  // a hash of what the first was loaded from
   mutable std::mutex mutex_;
   mutable std::map<TF_Operation*, std::unique_ptr<Operation>> operations_;  // by the first's
   mutable std::unique_ptr<Session> twin_owner_;

@@ -100,6 +100,17 @@ TEST(TwinSessionTest, RunsGoOnWithoutATwinWhereItCannotBeLoaded) {
   KeepBusy(*session, 2 * TwinSession::kBusyRuns);
 }
 
+TEST(TwinSessionTest, AModelWhoseVariablesAreGoneGetsNone) {
+  const fs::path copy = fs::path(testing::TempDir()) / "twin_session_test";
+  fs::remove_all(copy);
+  fs::copy(ModelDirectory("half_plus_two"), copy, fs::copy_options::recursive);
+  const auto session = Load(HalfPlusTwo(copy));
+  fs::remove_all(copy / "variables");
+  KeepBusy(*session, 4 * TwinSession::kBusyRuns);
+  EXPECT_FALSE(session->has_twin());
+  fs::remove_all(copy);
+}
+
 TEST(TwinSessionTest, AModelMayBeFreedWhileItsTwinIsLoaded) {
   const auto session = Load(HalfPlusTwo());
   KeepBusy(*session, TwinSession::kBusyRuns);
