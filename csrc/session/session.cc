@@ -138,6 +138,11 @@ bool HoldsSavedModel(const std::filesystem::path& directory) {
          std::filesystem::exists(directory / "saved_model.cpb", ignored);
 }
 
+bool HoldsVariables(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / "variables" / "variables.index", ignored);
+}
+
 // TensorFlow Serving's text where there is no SavedModel; TensorFlow's own for all else.
 Status LoadError(Status status, const std::string& directory) {
   if (status.code() != StatusCode::kNotFound || HoldsSavedModel(directory)) return status;
@@ -201,11 +206,17 @@ Status SavedModelSession::Load(const TF_SessionOptions* session_options,
   std::vector<const char*> tags;
   for (const std::string& tag : options.tags) tags.push_back(tag.c_str());
   const RuntimeStatus status(api());
+  const bool has_variables = HoldsVariables(options.directory);
   session_ = api().LoadSessionFromSavedModel(
       session_options, &kRunOptions, options.directory.c_str(), tags.data(),
       static_cast<int>(tags.size()), graph_.get(), meta_graph_.get(), status.get());
   if (session_ == nullptr) return LoadError(status.ToStatus(), options.directory);
   ++sessions;
+  // TensorFlow takes a model whose variables are gone for one that has none.
+  if (!HoldsSavedModel(options.directory) || has_variables != HoldsVariables(options.directory)) {
+    return Status::NotFound("The model's files were deleted or changed while it was loaded: " +
+                            options.directory);
+  }
   return CheckDevices(options.devices);
 }
 
