@@ -19,33 +19,6 @@ constexpr uintmax_t kSmallBytes = 64 << 20;  // of all files: what the twin take
 // that counts.
 constexpr char kOneThread[] = "\x10\x01";
 
-bool IsSmall(const std::string& directory) {
-  std::error_code error;
-  uintmax_t bytes = 0;
-  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
-       !error && entry != end; entry.increment(error)) {
-    if (!entry->is_regular_file(error)) continue;
-    bytes += entry->file_size(error);
-    if (error || bytes > kSmallBytes) return false;
-  }
-  return !error;
-}
-
-// Tells files that have been changed or deleted; 0 for none.
-size_t HashOfFiles(const std::string& directory) {
-  std::error_code error;
-  size_t sum = 0;
-  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
-       !error && entry != end; entry.increment(error)) {
-    if (!entry->is_regular_file(error)) continue;
-    const auto changed = entry->last_write_time(error).time_since_epoch().count();
-    sum += std::hash<std::string>()(entry->path().string() + ":" +
-                                    std::to_string(entry->file_size(error)) + ":" +
-                                    std::to_string(changed));
-  }
-  return error ? 0 : sum;
-}
-
 }  // namespace
 
 bool OneThreadCost::Suits(size_t elements) const {
@@ -63,16 +36,34 @@ void OneThreadCost::Record(double ns, size_t elements) {
   ns_per_element_.store(known == 0 ? sample : std::min(sample, known + known / 64), kRelaxed);
 }
 
+std::optional<TwinSession::Files> TwinSession::FilesIn(const std::string& directory) {
+  std::error_code error;
+  Files files;
+  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (!entry->is_regular_file(error)) continue;
+    const uintmax_t bytes = entry->file_size(error);
+    const auto changed = entry->last_write_time(error).time_since_epoch().count();
+    if (error) break;
+    files.bytes += bytes;
+    files.hash += std::hash<std::string>()(entry->path().string() + ":" + std::to_string(bytes) +
+                                           ":" + std::to_string(changed));
+  }
+  if (error) return std::nullopt;
+  return files;
+}
+
 bool TwinSession::MayHelp(const Session& session, const SavedModelOptions& options) {
-  return session.api().shares_intra_op_threads != nullptr && IsSmall(options.directory) &&
-         !MayKeepState(session.meta_graph_def());
+  if (session.api().shares_intra_op_threads == nullptr) return false;
+  const std::optional<Files> files = FilesIn(options.directory);
+  return files && files->bytes <= kSmallBytes && !MayKeepState(session.meta_graph_def());
 }
 
 TwinSession::TwinSession(std::unique_ptr<Session> first, SavedModelOptions options)
     : Session(first->api()),
       first_(std::move(first)),
       options_(std::move(options)),
-      files_(HashOfFiles(options_.directory)) {}
+      files_(FilesIn(options_.directory)) {}
 
 TwinSession::~TwinSession() {
   if (loader_.joinable()) loader_.join();
@@ -103,7 +94,7 @@ void TwinSession::LoadTwin() const {
   Result<std::unique_ptr<Session>> twin = Session::LoadSavedModel(api(), options);
   // The version may have been deleted by now, or meanwhile, and TensorFlow takes a model without
   // its variables.
-  if (!twin.ok() || files_ == 0 || HashOfFiles(options_.directory) != files_) return;
+  if (!twin.ok() || !files_ || FilesIn(options_.directory) != files_) return;
   (*twin)->DropMetaGraphDef();
   const std::lock_guard lock(mutex_);
   for (const auto& [first, operation] : operations_) {

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,6 +75,16 @@ class TwinSession final : public Session {
     OneThreadCost cost;            // of runs that fetch it first
   };
 
+  // All files of a version directory: how large they are, and what tells whether one of them has
+  // been changed or deleted.
+  struct Files {
+    uintmax_t bytes = 0;
+    size_t hash = 0;
+    bool operator==(const Files&) const = default;
+  };
+
+  // Nothing where they cannot be looked at.
+  static std::optional<Files> FilesIn(const std::string& directory);
   static Operation& OperationOf(const TF_Output& place) {
     return *reinterpret_cast<Operation*>(place.oper);
   }
@@ -85,7 +98,7 @@ class TwinSession final : public Session {
 
   const std::unique_ptr<Session> first_;
   const SavedModelOptions options_;
-  const size_t files_;  // a hash of what the first was loaded from
+  const std::optional<Files> files_;  // that the first was loaded from
   mutable std::mutex mutex_;
   mutable std::map<TF_Operation*, std::unique_ptr<Operation>> operations_;  // by the first's
   mutable std::unique_ptr<Session> twin_owner_;

@@ -20,6 +20,7 @@ from support.waiting import wait_until
 
 #: Microseconds after which no test is still there.
 FOR_EVER = 600_000_000
+PER_VERSION = ("--enable_batching", "--enable_per_model_batching_parameters")
 
 Start = Callable[..., ServerProcess]
 
@@ -290,11 +291,7 @@ def test_each_version_may_have_parameters_of_its_own(
 ) -> None:
     own = two_models.parent / "batched" / "1" / "batching_params.pbtxt"
     own.write_text(parameters(max_batch_size=4, allowed_batch_sizes=[4]))
-    server = start_server(
-        f"--model_config_file={two_models}",
-        "--enable_batching",
-        "--enable_per_model_batching_parameters",
-    )
+    server = start_server(f"--model_config_file={two_models}", *PER_VERSION)
     with Client(server.grpc_port) as client:
         x = np.ones((2, 1), np.float32)
         assert client.values("batched", {"x": x})["size"].tolist() == [4, 4]
@@ -308,10 +305,7 @@ def test_parameters_that_make_no_sense_fail_the_load_of_their_model_alone(
     own = two_models.parent / "batched" / "1" / "batching_params.pbtxt"
     own.write_text(parameters(max_batch_size=4, allowed_batch_sizes=[2]))
     server = start_server(
-        f"--model_config_file={two_models}",
-        "--enable_batching",
-        "--enable_per_model_batching_parameters",
-        "--max_num_load_retries=0",
+        f"--model_config_file={two_models}", *PER_VERSION, "--max_num_load_retries=0"
     )
     with Client(server.grpc_port) as client:
         assert client.states("alone") == {1: "AVAILABLE"}
@@ -388,10 +382,7 @@ def test_a_versions_own_file_may_have_sections_and_a_wrong_one_is_named(
         file = two_models.parent / name / "1" / "batching_params.pbtxt"
         file.write_text(parameters(max_batch_size=8) + of_signature("strings", own))
     server = start_server(
-        f"--model_config_file={two_models}",
-        "--enable_batching",
-        "--enable_per_model_batching_parameters",
-        "--max_num_load_retries=0",
+        f"--model_config_file={two_models}", *PER_VERSION, "--max_num_load_retries=0"
     )
     with Client(server.grpc_port) as client:
         texts = client.values("batched", {"x": [["a"]]}, signature="strings")

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <filesystem>
 
 #include "codec/wire_building.h"
@@ -40,16 +39,7 @@ TEST(ReplicatedSessionTest, EachReplicaGivesTheModelsAnswer) {
   ASSERT_TRUE(x.ok() && y.ok());
   EXPECT_EQ(session.Resolve("serving_default_x:0")->oper, x->oper);
   for (float value = 0; value < 4; ++value) {
-    const std::vector<float> values = {value};
-    const Result<RuntimeTensor> fed =
-        RuntimeTensor::FromHost(TensorFlow(), VectorOf(DataType::kFloat, values));
-    ASSERT_TRUE(fed.ok());
-    TF_Tensor* const feed = fed->get();
-    const auto ran = session.Run({&*x, 1}, {&feed, 1}, {&*y, 1});
-    ASSERT_TRUE(ran.ok()) << ran.status().ToString();
-    float answer = 0;
-    std::memcpy(&answer, (*ran)[0].View().data.data(), sizeof(answer));
-    EXPECT_EQ(answer, value / 2 + 2);
+    EXPECT_EQ(HalfPlusTwoOf(session, value), value / 2 + 2);
   }
   EXPECT_EQ(session.replica_runs(),
             (Session::ReplicaRuns{{"/device:CPU:0", 2}, {"/device:CPU:1", 2}}));

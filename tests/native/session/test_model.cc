@@ -1,10 +1,13 @@
 #include "session/test_model.h"
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <limits>
 #include <protozero/pbf_reader.hpp>
 
 // Under ASan, memory that is freed is soon used again, as the tests of memory growth expect.
@@ -56,6 +59,22 @@ size_t ResidentBytes() {
   size_t total = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> total >> resident;
   return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+float HalfPlusTwoOf(const Session& session, float x) {
+  float y = std::numeric_limits<float>::quiet_NaN();
+  const Result<TF_Output> feed = session.Resolve("serving_default_x:0");
+  const Result<TF_Output> fetch = session.Resolve("StatefulPartitionedCall:0");
+  const std::vector<float> values = {x};
+  const Result<RuntimeTensor> fed =
+      RuntimeTensor::FromHost(TensorFlow(), VectorOf(DataType::kFloat, values));
+  EXPECT_TRUE(feed.ok() && fetch.ok() && fed.ok());
+  if (!feed.ok() || !fetch.ok() || !fed.ok()) return y;
+  TF_Tensor* const tensor = fed->get();
+  const auto ran = session.Run({&*feed, 1}, {&tensor, 1}, {&*fetch, 1});
+  EXPECT_TRUE(ran.ok()) << ran.status().ToString();
+  if (ran.ok()) std::memcpy(&y, (*ran)[0].View().data.data(), sizeof(y));
+  return y;
 }
 
 TestModel::TestModel(const std::string& name, int version)

@@ -29,6 +29,10 @@ HostTensor VectorOf(DataType dtype, const std::vector<T>& elements) {
   return tensor;
 }
 
+// What half_plus_two, however it was loaded, answers to one number; NaN, and a failed test, where
+// it does not.
+float HalfPlusTwoOf(const Session& session, float x);
+
 // A loaded model and the tensors of its signatures.
 class TestModel {
  public:

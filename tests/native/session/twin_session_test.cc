@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <thread>
@@ -24,22 +23,6 @@ std::unique_ptr<TwinSession> Load(const SavedModelOptions& options) {
   Result<std::unique_ptr<Session>> first = Session::LoadSavedModel(TensorFlow(), options);
   EXPECT_TRUE(first.ok()) << first.status().ToString();
   return std::make_unique<TwinSession>(std::move(*first), options);
-}
-
-float HalfPlusTwoOf(const Session& session, float x) {
-  const Result<TF_Output> feed = session.Resolve("serving_default_x:0");
-  const Result<TF_Output> fetch = session.Resolve("StatefulPartitionedCall:0");
-  EXPECT_TRUE(feed.ok() && fetch.ok());
-  const std::vector<float> values = {x};
-  const Result<RuntimeTensor> fed =
-      RuntimeTensor::FromHost(TensorFlow(), VectorOf(DataType::kFloat, values));
-  EXPECT_TRUE(fed.ok());
-  TF_Tensor* const tensor = fed->get();
-  const auto ran = session.Run({&*feed, 1}, {&tensor, 1}, {&*fetch, 1});
-  EXPECT_TRUE(ran.ok()) << ran.status().ToString();
-  float y = 0;
-  std::memcpy(&y, (*ran)[0].View().data.data(), sizeof(y));
-  return y;
 }
 
 void KeepBusy(const Session& session, uint64_t runs) {
