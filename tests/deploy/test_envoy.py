@@ -85,12 +85,15 @@ def test_envoy_takes_the_shipped_configuration() -> None:
 
 def test_calls_of_one_connection_spread_over_all_replicas(fleet: Fleet) -> None:
     before = fleet.envoy.calls(ALL)
+
+    def all_sent(calls: int) -> bool:
+        sent = fleet.envoy.calls(ALL) - before
+        return all(sent[replica.port] > calls for replica in fleet.replicas)
+
+    # Not after a number of answers: on a busy machine Envoy may leave a replica out for a second.
     with Load(fleet.envoy.port, half_plus("shared"), clients=1) as load:
-        _after(load, 300)
+        wait_until(lambda: all_sent(50), 30.0, "every replica was sent 50 calls")
     assert not load.failures
-    sent = fleet.envoy.calls(ALL) - before
-    for replica in fleet.replicas:
-        assert sent[replica.port] > 50
 
 
 def test_model_header_leads_to_the_replicas_of_that_model(fleet: Fleet) -> None:
