@@ -1,9 +1,7 @@
 #include "session/session.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <charconv>
 #include <filesystem>
 #include <mutex>
@@ -40,8 +38,6 @@ class Owned {
   T* object_;
   void (*free_)(T*);
 };
-
-std::atomic<int> sessions{0};  // loaded and not freed yet
 
 // TensorFlow's out-parameter for errors.
 class RuntimeStatus {
@@ -112,7 +108,7 @@ class OwnThreadsGuard {
 };
 
 // Starts the threads that sessions share, which TensorFlow does with the first session that wants
-// them: threads inherit the priority of their maker, which then must not be a low one.
+// them.
 void StartSharedThreads(const TfApi& api, const TF_SessionOptions* options) {
   const Owned<TF_Graph> graph(api.NewGraph(), api.DeleteGraph);
   const RuntimeStatus ignored(api);  // an option that is not valid fails the load too
@@ -120,14 +116,23 @@ void StartSharedThreads(const TfApi& api, const TF_SessionOptions* options) {
   if (session != nullptr) api.DeleteSession(session, ignored.get());
 }
 
-// Runs `task` on a thread of its own, since a thread that has lowered its priority may not raise it
-// again.
-template <class Task>
-void RunAtLowPriority(Task task) {
-  constexpr int kNice = 10;
+// How much lower than the server's priority. TensorFlow's threads take pieces of the runs that are
+// long, and give way to the threads that answer requests; loads give way to both.
+constexpr int kPoolNice = 7;
+constexpr int kLoadNice = 10;
+
+// Starts TensorFlow's threads, which inherit their maker's priority, and then calls `load`; on a
+// thread of its own, since a thread that has lowered its priority may not raise it again.
+template <class Load>
+void LoadAtLowPriority(const TfApi& api, const TF_SessionOptions* options, bool shares_threads,
+                       Load load) {
   std::thread([&] {
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
-    task();
+    ::nice(kPoolNice);
+    if (shares_threads) {
+      StartSharedThreads(api, options);
+      ::nice(kLoadNice - kPoolNice);
+    }
+    load();
   }).join();
 }
 
@@ -195,7 +200,6 @@ class SavedModelSession : public Session {
 
 SavedModelSession::~SavedModelSession() {
   if (session_ == nullptr) return;
-  --sessions;
   const RuntimeStatus ignored(api());
   api().CloseSession(session_, ignored.get());
   api().DeleteSession(session_, ignored.get());
@@ -211,7 +215,6 @@ Status SavedModelSession::Load(const TF_SessionOptions* session_options,
       session_options, &kRunOptions, options.directory.c_str(), tags.data(),
       static_cast<int>(tags.size()), graph_.get(), meta_graph_.get(), status.get());
   if (session_ == nullptr) return LoadError(status.ToStatus(), options.directory);
-  ++sessions;
   // TensorFlow takes a model whose variables are gone for one that has none.
   if (!HoldsSavedModel(options.directory) || has_variables != HoldsVariables(options.directory)) {
     return Status::NotFound("The model's files were deleted or changed while it was loaded: " +
@@ -295,16 +298,10 @@ Result<std::unique_ptr<Session>> Session::LoadSavedModel(const TfApi& api,
   FASTSERVE_RETURN_IF_ERROR(SetConfig(api, session_options.get(), options.config_proto));
   auto session = std::make_unique<SavedModelSession>(api);
   Status loaded;
-  const auto load = [&] {
+  LoadAtLowPriority(api, session_options.get(), !HasThreadsOfItsOwn(options.config_proto), [&] {
     const OwnThreadsGuard guard(api, options.threads);
     loaded = session->Load(session_options.get(), options);
-  };
-  if (sessions == 0 || HasThreadsOfItsOwn(options.config_proto)) {
-    load();
-  } else {
-    StartSharedThreads(api, session_options.get());
-    RunAtLowPriority(load);
-  }
+  });
   if (!loaded.ok()) return loaded;
   if (options.devices.size() > 1) return Replicate(std::move(session), options);
   if (options.twin && TwinSession::MayHelp(*session, options)) {

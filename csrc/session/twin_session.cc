@@ -1,5 +1,7 @@
 #include "session/twin_session.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -19,17 +21,19 @@ constexpr uintmax_t kSmallBytes = 64 << 20;  // of all files: what the twin take
 // that counts.
 constexpr char kOneThread[] = "\x10\x01";
 
+double ThreadCpuNs() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) * 1e9 + static_cast<double>(used.tv_nsec);
+}
+
 }  // namespace
 
 bool OneThreadCost::Suits(size_t elements) const {
-  if (runs_.load(kRelaxed) < kRunsToSkip + kRunsToLearn) return true;
   return ns_per_element_.load(kRelaxed) * static_cast<double>(elements) < kMostNs;
 }
 
 void OneThreadCost::Record(double ns, size_t elements) {
-  const uint32_t runs = runs_.load(kRelaxed);
-  if (runs < kRunsToSkip + kRunsToLearn) runs_.store(runs + 1, kRelaxed);
-  if (runs < kRunsToSkip) return;
   const double sample = ns / static_cast<double>(elements);
   const double known = ns_per_element_.load(kRelaxed);
   // It creeps up, so that a model that has become slower is noticed.
@@ -66,7 +70,7 @@ TwinSession::TwinSession(std::unique_ptr<Session> first, SavedModelOptions optio
       files_(FilesIn(options_.directory)) {}
 
 TwinSession::~TwinSession() {
-  if (loader_.joinable()) loader_.join();
+  for (std::thread& loader : loaders_) loader.join();
 }
 
 Result<TF_Output> TwinSession::Resolve(std::string_view tensor_name) const {
@@ -77,8 +81,8 @@ Result<TF_Output> TwinSession::Resolve(std::string_view tensor_name) const {
   if (operation == nullptr) {
     const std::string name(tensor_name.substr(0, tensor_name.rfind(':')));
     operation = std::make_unique<Operation>(name, place->oper);
-    if (twin_owner_ != nullptr) {
-      const Result<TF_Output> twin = twin_owner_->Resolve(name);
+    if (twin_ != nullptr) {
+      const Result<TF_Output> twin = twin_->Resolve(name);
       if (!twin.ok()) return twin.status();
       operation->twin = twin->oper;
     }
@@ -102,8 +106,38 @@ void TwinSession::LoadTwin() const {
     if (!place.ok()) return;
     operation->twin = place->oper;
   }
-  twin_owner_ = std::move(*twin);
-  twin_.store(twin_owner_.get(), std::memory_order_release);
+  twin_ = std::move(*twin);
+}
+
+void TwinSession::WarmUp(const Kept& run) const {
+  constexpr int kRuns = 4;
+  Operation& kind = OperationOf(run.fetches[0]);
+  InlineVector<TF_Tensor*, 8> values;
+  for (const RuntimeTensor& value : run.feed_values) values.push_back(value.get());
+  for (int i = 0; i < kRuns; ++i) {
+    const double before = ThreadCpuNs();  // the thread may wait long for a core
+    if (!RunIn(*twin_, &Operation::twin, run.feeds, values, run.fetches).ok()) return;
+    // The first run builds TensorFlow's executors.
+    if (i > 0) kind.cost.Record(ThreadCpuNs() - before, Elements(values));
+  }
+  kind.ready.store(true, std::memory_order_release);
+  has_twin_.store(true, std::memory_order_release);
+}
+
+void TwinSession::Prepare(std::span<const TF_Output> feeds, std::span<TF_Tensor* const> feed_values,
+                          std::span<const TF_Output> fetches) const {
+  Kept run{{feeds.begin(), feeds.end()}, {}, {fetches.begin(), fetches.end()}};
+  for (const TF_Tensor* value : feed_values) {
+    Result<RuntimeTensor> copy = RuntimeTensor::FromHost(api(), RuntimeTensor::View(api(), value));
+    if (!copy.ok()) return;
+    run.feed_values.push_back(std::move(*copy));
+  }
+  const std::lock_guard lock(mutex_);
+  loaders_.emplace_back([this, run = std::move(run)] {
+    const std::lock_guard alone(preparing_);
+    if (twin_ == nullptr) LoadTwin();
+    if (twin_ != nullptr) WarmUp(run);
+  });
 }
 
 Result<PooledVector<RuntimeTensor>> TwinSession::RunIn(const Session& session,
@@ -136,23 +170,24 @@ size_t TwinSession::Elements(std::span<TF_Tensor* const> tensors) const {
 Result<PooledVector<RuntimeTensor>> TwinSession::Run(std::span<const TF_Output> feeds,
                                                      std::span<TF_Tensor* const> feed_values,
                                                      std::span<const TF_Output> fetches) const {
-  const Session* twin = twin_.load(std::memory_order_acquire);
-  if (twin == nullptr) {
-    if (runs_.load(kRelaxed) < kBusyRuns && runs_.fetch_add(1, kRelaxed) + 1 == kBusyRuns) {
-      loader_ = std::thread([this] { LoadTwin(); });
+  Operation& kind = OperationOf(fetches[0]);
+  if (!kind.ready.load(std::memory_order_acquire)) {
+    auto ran = RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
+    if (ran.ok() && kind.runs.load(kRelaxed) < kBusyRuns &&
+        kind.runs.fetch_add(1, kRelaxed) + 1 == kBusyRuns) {
+      Prepare(feeds, feed_values, fetches);
     }
-    return RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
+    return ran;
   }
-  OneThreadCost& cost = OperationOf(fetches[0]).cost;
   const size_t elements = Elements(feed_values);
-  if (!cost.Suits(elements)) {
+  if (!kind.cost.Suits(elements)) {
     return RunIn(*first_, &Operation::first, feeds, feed_values, fetches);
   }
   const auto start = std::chrono::steady_clock::now();
-  auto ran = RunIn(*twin, &Operation::twin, feeds, feed_values, fetches);
+  auto ran = RunIn(*twin_, &Operation::twin, feeds, feed_values, fetches);
   const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
   if (ran.ok()) {
-    cost.Record(elapsed.count(), elements);
+    kind.cost.Record(elapsed.count(), elements);
     return ran;
   }
   // What is wrong is for the first to tell.

@@ -22,17 +22,13 @@ class OneThreadCost {
  public:
   // Beyond it a run is worth several threads.
   static constexpr double kMostNs = 2'000'000;
-  // The first runs build TensorFlow's executors; the next must be known before they count.
-  static constexpr uint32_t kRunsToSkip = 3;
-  static constexpr uint32_t kRunsToLearn = 16;
 
-  // Whether a run on `elements` is best left to one thread; also as long as that is not known.
+  // Whether a run on `elements` is best left to one thread. REQUIRES: one run was recorded.
   bool Suits(size_t elements) const;
   // Takes in one run on one thread.
   void Record(double ns, size_t elements);
 
  private:
-  std::atomic<uint32_t> runs_ = 0;
   // The least of late: a thread that lost its core says nothing of the model.
   std::atomic<double> ns_per_element_ = 0;
 };
@@ -40,11 +36,12 @@ class OneThreadCost {
 // A small model, and a twin of it whose operations stay on the thread that runs it. TensorFlow cuts
 // operations up for threads that all models share: where a run is short, handing the pieces over
 // costs several times what they do, and they wait for those of other models' long runs. The twin is
-// loaded once the model has proven busy, on a thread of low priority; from then on it takes the
-// runs that suit it. If it cannot be loaded, everything stays as it is.
+// loaded once the model has proven busy, on a thread of low priority, which also has TensorFlow
+// prepare the kind of run that is asked for and learns what it costs; from then on the twin takes
+// the runs that suit it. If it cannot be loaded, everything stays as it is.
 class TwinSession final : public Session {
  public:
-  static constexpr uint64_t kBusyRuns = 256;
+  static constexpr uint64_t kBusyRuns = 256;  // of one kind
 
   // Whether a model is one that a twin stands for: small, and without state that the two would not
   // share. `session` is what was loaded of `options`.
@@ -53,8 +50,8 @@ class TwinSession final : public Session {
   TwinSession(std::unique_ptr<Session> first, SavedModelOptions options);
   ~TwinSession() override;
 
-  // Whether the twin takes runs yet.
-  bool has_twin() const { return twin_.load(std::memory_order_acquire) != nullptr; }
+  // Whether the twin takes runs of some kind yet.
+  bool has_twin() const { return has_twin_.load(std::memory_order_acquire); }
 
   ByteView meta_graph_def() const override { return first_->meta_graph_def(); }
   void DropMetaGraphDef() override { first_->DropMetaGraphDef(); }
@@ -71,8 +68,18 @@ class TwinSession final : public Session {
         : name(its_name), first(in_first) {}
     const std::string name;
     TF_Operation* first;
-    TF_Operation* twin = nullptr;  // written before twin_ is
-    OneThreadCost cost;            // of runs that fetch it first
+    TF_Operation* twin = nullptr;  // written before `ready` of any
+    // Of the runs that fetch it first, which are taken for one kind.
+    std::atomic<uint64_t> runs = 0;
+    std::atomic<bool> ready = false;  // for the twin
+    OneThreadCost cost;
+  };
+
+  // A copy of a run.
+  struct Kept {
+    std::vector<TF_Output> feeds;
+    std::vector<RuntimeTensor> feed_values;
+    std::vector<TF_Output> fetches;
   };
 
   // All files of a version directory: how large they are, and what tells whether one of them has
@@ -88,7 +95,12 @@ class TwinSession final : public Session {
   static Operation& OperationOf(const TF_Output& place) {
     return *reinterpret_cast<Operation*>(place.oper);
   }
+  // Has a thread make the twin ready for such runs.
+  void Prepare(std::span<const TF_Output> feeds, std::span<TF_Tensor* const> feed_values,
+               std::span<const TF_Output> fetches) const;
   void LoadTwin() const;
+  // Has the twin carry out `run`, which its first time takes long.
+  void WarmUp(const Kept& run) const;
   Result<PooledVector<RuntimeTensor>> RunIn(const Session& session,
                                             TF_Operation* Operation::*operation,
                                             std::span<const TF_Output> feeds,
@@ -101,10 +113,10 @@ class TwinSession final : public Session {
   const std::optional<Files> files_;  // that the first was loaded from
   mutable std::mutex mutex_;
   mutable std::map<TF_Operation*, std::unique_ptr<Operation>> operations_;  // by the first's
-  mutable std::unique_ptr<Session> twin_owner_;
-  mutable std::atomic<const Session*> twin_ = nullptr;
-  mutable std::atomic<uint64_t> runs_ = 0;
-  mutable std::thread loader_;
+  mutable std::unique_ptr<Session> twin_;
+  mutable std::atomic<bool> has_twin_ = false;
+  mutable std::mutex preparing_;  // one thread at a time
+  mutable std::vector<std::thread> loaders_;
 };
 
 }  // namespace fastserve

@@ -61,6 +61,14 @@ size_t ResidentBytes() {
   return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
 }
 
+HostTensor Strings(const std::vector<std::string>& strings) {
+  HostTensor tensor;
+  tensor.dtype = DataType::kString;
+  tensor.dims = {static_cast<int64_t>(strings.size())};
+  tensor.strings.assign(strings.begin(), strings.end());
+  return tensor;
+}
+
 float HalfPlusTwoOf(const Session& session, float x) {
   float y = std::numeric_limits<float>::quiet_NaN();
   const Result<TF_Output> feed = session.Resolve("serving_default_x:0");

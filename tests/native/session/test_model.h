@@ -29,6 +29,9 @@ HostTensor VectorOf(DataType dtype, const std::vector<T>& elements) {
   return tensor;
 }
 
+// The same of strings.
+HostTensor Strings(const std::vector<std::string>& strings);
+
 // What half_plus_two, however it was loaded, answers to one number; NaN, and a failed test, where
 // it does not.
 float HalfPlusTwoOf(const Session& session, float x);
@@ -39,6 +42,7 @@ class TestModel {
   using Inputs = std::vector<std::pair<std::string_view, HostTensor>>;
 
   explicit TestModel(const std::string& name, int version = 1);
+  explicit TestModel(std::unique_ptr<Session> session) : session_(std::move(session)) {}
 
   const Session& session() const { return *session_; }
   TF_Output Input(std::string_view alias, std::string_view signature = "serving_default") const;
