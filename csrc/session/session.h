@@ -45,10 +45,10 @@ Status LoadOpLibrary(const TfApi& api, const std::string& path);
 class Session {
  public:
   // A SavedModel and its TensorFlow session. Blocks while TensorFlow reads the model, which may
-  // take long. Beside loaded models a thread of low priority does the work, so that requests for
-  // those are disturbed little; it takes longer where the CPUs are busy. TensorFlow's own code and
-  // text on failure, but TensorFlow Serving's where the directory holds no SavedModel (kNotFound);
-  // kFailedPrecondition for a device that TensorFlow does not have.
+  // take long: a thread of low priority does it, so that requests for other models are disturbed
+  // little. TensorFlow's own code and text on failure, but TensorFlow Serving's where the directory
+  // holds no SavedModel (kNotFound); kFailedPrecondition for a device that TensorFlow does not
+  // have.
   static Result<std::unique_ptr<Session>> LoadSavedModel(const TfApi& api,
                                                          const SavedModelOptions& options);
   virtual ~Session() = default;  // frees the model; may take long
