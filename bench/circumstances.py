@@ -29,6 +29,8 @@ class Circumstances:
     kernel: str
     gpus: list[str] = field(default_factory=list)
     load_average_at_start: float
+    paused_share: float | None = None
+    """Of the time, in which a core gave nothing for half a millisecond or more at a time."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of python, of nghttp2 and of packages where they are installed."""
 
@@ -64,6 +66,33 @@ def require_gpu(python: str) -> None:
         )
 
 
+WATCH_CLOCK = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+now = time.monotonic_ns()
+end, paused = now + 1_000_000_000, 0
+while now < end:
+    before, now = now, time.monotonic_ns()
+    paused += now - before if now - before > 500_000 else 0
+print(paused)
+"""
+
+
+def paused_share() -> float:
+    """Has each core look at the clock for a second, at the same time, and do nothing else.
+
+    Other programs, or the host of a virtual machine, take the cores away for that share of the time,
+    and at least as many requests wait for it: a percentile beyond it tells of the machine.
+    """
+    cores = os.sched_getaffinity(0)
+    watchers = [
+        subprocess.Popen([sys.executable, "-c", WATCH_CLOCK, str(core)], stdout=subprocess.PIPE)
+        for core in cores
+    ]
+    paused_ns = sum(int(watcher.communicate()[0]) for watcher in watchers)
+    return round(paused_ns / (1e9 * len(cores)), 4)
+
+
 def look_around() -> Circumstances:
     """The circumstances of a run that starts now."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
@@ -83,5 +112,6 @@ def look_around() -> Circumstances:
         kernel=platform.release(),
         gpus=installed_gpus(),
         load_average_at_start=os.getloadavg()[0],
+        paused_share=paused_share(),
         versions=versions,
     )

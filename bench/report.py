@@ -170,6 +170,13 @@ def open_row(cell: Cell) -> list[str]:
     return [cell.load, cell.subject, *figures, *(f"{cell.total(k):,}" for k in ("late", "unsent"))]
 
 
+def taken_away(around: Circumstances) -> str:
+    """Whether tails can be the server's at all."""
+    if around.paused_share is None:
+        return "not measured"
+    return f"{around.paused_share:.2%} of the time, by pauses of 0.5 ms or more"
+
+
 def about(report: RunReport) -> dict[str, str]:
     """The run's circumstances, for people."""
     around = report.circumstances
@@ -182,6 +189,7 @@ def about(report: RunReport) -> dict[str, str]:
         "commit": around.commit + changed,
         "machine": ", ".join([machine, *around.gpus]),
         "load average at the start": f"{around.load_average_at_start:.1f}",
+        "cores taken away at the start": taken_away(around),
         "versions": ", ".join(f"{name} {version}" for name, version in around.versions.items()),
         "command": around.command,
         "figures": f"medians of {report.rounds} rounds of {report.seconds:g} s",

@@ -172,6 +172,13 @@ def small_report() -> RunReport:
     )
 
 
+def test_report_tells_how_much_the_cores_were_taken_away() -> None:
+    run = small_report()
+    share = run.circumstances.paused_share
+    assert share is not None and 0 <= share <= 1
+    assert f"{share:.2%} of the time" in report.markdown(run)
+
+
 def test_report_reads_back_what_it_wrote() -> None:
     run = small_report()
     assert RunReport.parse(run.dump()) == run
