@@ -81,7 +81,7 @@ print(paused)
 def paused_share() -> float:
     """Has each core look at the clock for a second, at the same time, and do nothing else.
 
-    Other programs, or the host of a virtual machine, take the cores away for that share of the time,
+    Other programs, or the host of a virtual machine, take cores away for that share of the time,
     and at least as many requests wait for it: a percentile beyond it tells of the machine.
     """
     cores = os.sched_getaffinity(0)

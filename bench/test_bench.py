@@ -175,7 +175,8 @@ def small_report() -> RunReport:
 def test_report_tells_how_much_the_cores_were_taken_away() -> None:
     run = small_report()
     share = run.circumstances.paused_share
-    assert share is not None and 0 <= share <= 1
+    assert share is not None
+    assert 0 <= share <= 1
     assert f"{share:.2%} of the time" in report.markdown(run)
 
 
