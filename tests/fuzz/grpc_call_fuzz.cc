@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "transport/grpc/bring.h"
 #include "transport/grpc/compression.h"
 #include "transport/grpc/grpc_session.h"
 #include "transport/grpc/wire_text.h"
@@ -109,7 +110,7 @@ class EchoConnection : public GrpcSession::Host {
       std::string down;
       InLoop([&] {
         for (ByteView rest = up; !rest.empty();) {
-          Require(session_->Receive(rest.substr(0, portion_)).ok());
+          Require(Bring(*session_, rest.substr(0, portion_)).ok());
           rest.remove_prefix(std::min(portion_, rest.size()));
         }
         down = TakeOutput();

@@ -40,6 +40,7 @@ class Connection : private EventLoop::Watcher,
 
   // False when the connection is broken.
   bool Read();
+  void Take(ByteView bytes);
   bool Write();
   bool Flush();
   void Linger();

@@ -14,6 +14,11 @@ Status NoMemory(size_t size) {
 
 }  // namespace
 
+std::span<char> MessageReader::Room() {
+  if (!buffer_) return {};
+  return {buffer_.data() + filled_, size_ - filled_};
+}
+
 Result<std::optional<ByteBuffer>> MessageReader::Next(ByteView& piece) {
   if (prefix_filled_ < kMessagePrefix) {
     FASTSERVE_RETURN_IF_ERROR(ReadPrefix(piece));
@@ -24,7 +29,8 @@ Result<std::optional<ByteBuffer>> MessageReader::Next(ByteView& piece) {
     FASTSERVE_RETURN_IF_ERROR(Allocate(piece.substr(0, size_)));
   }
   const size_t taken = std::min(piece.size(), size_ - filled_);
-  std::memcpy(buffer_.data() + filled_, piece.data(), taken);
+  char* const place = buffer_.data() + filled_;
+  if (place != piece.data()) std::memcpy(place, piece.data(), taken);
   piece.remove_prefix(taken);
   filled_ += taken;
   if (filled_ < size_) return std::optional<ByteBuffer>();

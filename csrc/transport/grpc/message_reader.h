@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/byte_buffer.h"
@@ -35,10 +36,14 @@ class MessageReader {
   // uncompressed.
   void set_encoding(ByteView encoding) { encoding_ = encoding == "identity" ? "" : encoding; }
 
-  // Takes bytes from the front of `piece`: a message when one is complete, nothing when `piece` is
-  // used up. An error is final: kUnimplemented for a message compressed in a way that we do not
-  // know, kInternal for a prefix or compressed bytes that make no sense, kResourceExhausted for a
-  // message that is too long, as it comes or decompressed, or for which there is no memory.
+  // What is still free of the message's buffer, once there is one.
+  std::span<char> Room();
+
+  // Takes bytes from the front of `piece`, which may lie in Room() already: a message when one is
+  // complete, nothing when `piece` is used up. An error is final: kUnimplemented for a message
+  // compressed in a way that we do not know, kInternal for a prefix or compressed bytes that make
+  // no sense, kResourceExhausted for a message that is too long, as it comes or decompressed, or
+  // for which there is no memory.
   Result<std::optional<ByteBuffer>> Next(ByteView& piece);
 
   bool has_encoding() const { return !encoding_.empty(); }

@@ -60,6 +60,7 @@ class ServerCall final : public Call,
   void OnHeader(ByteView name, ByteView value) override;
   void OnHeadersEnd() override;
   void OnData(ByteView piece) override;
+  std::span<char> Room() override { return answered_ ? std::span<char>() : reader_.Room(); }
   void OnEnd() override;
   void OnClose(uint32_t error_code) override;
   void OnOutputTaken(size_t bytes) override;

@@ -35,11 +35,15 @@ class FrameScanner {
     if (filled_ < kHeader) return std::nullopt;
     filled_ = 0;
     to_pass_ = Number(0, 3);
-    return Head{to_pass_, header_[3], header_[4], static_cast<int32_t>(Number(5, 4) & INT32_MAX)};
+    last_ = Head{to_pass_, header_[3], header_[4], static_cast<int32_t>(Number(5, 4) & INT32_MAX)};
+    return last_;
   }
 
-  // More of the last frame's payload is to come.
-  bool in_payload() const { return to_pass_ > 0; }
+  // The last frame, when more of its payload is to come: `length` bytes. Not the preface.
+  std::optional<Head> unfinished() const {
+    if (!last_ || to_pass_ == 0) return std::nullopt;
+    return Head{to_pass_, last_->type, last_->flags, last_->stream_id};
+  }
 
  private:
   static constexpr size_t kPreface = 24;
@@ -52,6 +56,7 @@ class FrameScanner {
 
   size_t to_pass_ = kPreface;
   size_t filled_ = 0;  // of header_
+  std::optional<Head> last_;
   uint8_t header_[kHeader];
 };
 

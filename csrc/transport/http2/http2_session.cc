@@ -219,8 +219,17 @@ Status Http2Session::Receive(ByteView bytes) {
     fed = before;
     Check(*head, rest);
   }
-  resets_ = resets_ && scanner_.in_payload();
+  resets_ = resets_ && scanner_.unfinished();
   return Feed(bytes.substr(fed));
+}
+
+std::span<char> Http2Session::Room() const {
+  const std::optional<FrameScanner::Head> frame = scanner_.unfinished();
+  if (!frame || frame->type != NGHTTP2_DATA || (frame->flags & NGHTTP2_FLAG_PADDED)) return {};
+  Http2Stream* stream = Find(frame->stream_id);
+  if (stream == nullptr || stream->refused_) return {};
+  const std::span<char> room = stream->Room();
+  return room.first(std::min(room.size(), frame->length));
 }
 
 Status Http2Session::Feed(ByteView bytes) {

@@ -64,6 +64,9 @@ class Http2Stream {
   virtual void OnHeadersEnd() = 0;
   // The receiver gives back flow-control credit for `piece`: Http2Session::Credit*().
   virtual void OnData(ByteView piece) = 0;
+  // Where the next bytes of a body are to go in the end, if that is known. Who brings them may put
+  // them there: OnData() gets a piece of that very place then.
+  virtual std::span<char> Room() { return {}; }
   virtual void OnEnd() = 0;
   // `error_code` is that of RFC 9113, section 7; 0 after a complete exchange.
   virtual void OnClose(uint32_t error_code) = 0;
@@ -114,6 +117,9 @@ class Http2Session {
   // Takes what the socket has brought. Not OK when the peer does not speak HTTP/2 or asks too much:
   // send what is pending, then close.
   Status Receive(ByteView bytes);
+  // Where the socket may put the next bytes that it brings, which saves a copy of a large body;
+  // they are handed to Receive() all the same. Valid until the next call of anything here.
+  std::span<char> Room() const;
   // The peer has sent its SETTINGS, which are its first frame.
   bool greeted() const { return greeted_; }
   // Moves frames to output() until that holds `limit` bytes (or one frame more). False when the

@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -40,15 +42,21 @@ Socket::Socket(UniqueFd fd, const TlsContext* tls)
   setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-Socket::Received Socket::Receive(std::span<char> room) {
-  // Sealed bytes come to the end of the room, and are opened into its start.
-  const std::span<char> target = tls_ ? room.subspan(TlsStream::kMaxRecord) : room;
-  const ssize_t bytes = recv(fd_.get(), target.data(), target.size(), 0);
-  if (bytes <= 0) return {bytes == 0 ? State::kEnded : StateOfError(), 0};
+Socket::Received Socket::Receive(std::span<char> room, std::span<char> place) {
+  if (tls_) {
+    // Sealed bytes come to the end of the room, and are opened into its start.
+    const std::span<char> target = room.subspan(TlsStream::kMaxRecord);
+    const ssize_t bytes = recv(fd_.get(), target.data(), target.size(), 0);
+    if (bytes <= 0) return {bytes == 0 ? State::kEnded : StateOfError()};
+    const TlsStream::Opened opened = tls_->Open({target.data(), static_cast<size_t>(bytes)}, room);
+    return {StateOf(opened.state), 0, opened.bytes};
+  }
+  const std::array<iovec, 2> vectors = {{{place.data(), place.size()}, {room.data(), room.size()}}};
+  const ssize_t bytes = readv(fd_.get(), vectors.data(), vectors.size());
+  if (bytes <= 0) return {bytes == 0 ? State::kEnded : StateOfError()};
   const auto size = static_cast<size_t>(bytes);
-  if (!tls_) return {State::kOpen, size};
-  const TlsStream::Opened opened = tls_->Open({target.data(), size}, room);
-  return {StateOf(opened.state), opened.bytes};
+  const size_t placed = std::min(size, place.size());
+  return {State::kOpen, placed, size - placed};
 }
 
 bool Socket::Discard(std::span<char> room) {

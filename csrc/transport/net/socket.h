@@ -23,7 +23,8 @@ class Socket {
   };
   struct Received {
     State state;
-    size_t bytes;
+    size_t placed = 0;  // bytes in `place`, which came first
+    size_t bytes = 0;   // in `room`
   };
 
   // `fd` is non-blocking. Small TCP segments go out at once (TCP_NODELAY). Null `tls`: cleartext.
@@ -32,9 +33,9 @@ class Socket {
   int fd() const { return fd_.get(); }
   // False while the handshake of TLS goes on: nothing but that is sent or received.
   bool established() const { return tls_ == nullptr || tls_->established(); }
-  // Reads once into `room`, which has 2 * TlsStream::kMaxRecord bytes or more with TLS. There may
-  // be bytes in any state.
-  Received Receive(std::span<char> room);
+  // Reads once, into `place` and what is too much for it into `room`; with TLS into `room` alone,
+  // which then has 2 * TlsStream::kMaxRecord bytes or more. There may be bytes in any state.
+  Received Receive(std::span<char> room, std::span<char> place = {});
   // Reads once and throws away what came, whatever it is. False at the end.
   bool Discard(std::span<char> room);
   // Writes the first bytes of `queue` with one system call and drops what was written. kOpen when

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "transport/grpc/bring.h"
 #include "transport/grpc/grpc_wire.h"
 #include "transport/grpc/recorded_call.h"
 #include "transport/http2/http2_client.h"
@@ -56,7 +57,7 @@ class GrpcSessionTest : public ::testing::Test, public GrpcSession::Host {
       std::string down;
       InLoop([&] {
         for (size_t i = 0; i < up.size(); i += std::min(portion, up.size() - i)) {
-          EXPECT_TRUE(session_->Receive(ByteView(up).substr(i, portion)).ok());
+          EXPECT_TRUE(Bring(*session_, ByteView(up).substr(i, portion)).ok());
         }
         down = TakeOutput();
       });

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,6 +49,44 @@ std::vector<std::string> LogOf(const std::string& bytes, size_t portion) {
   RecordedStream& stream = server.stream(1);
   stream.log.push_back(stream.body);
   return stream.log;
+}
+
+TEST(Http2SessionTest, BodyMayLieWhereTheStreamWantsItBeforeItIsReceived) {
+  SessionHarness server;
+  server.Greet();
+  EXPECT_TRUE(server.session.Room().empty()) << "there is no stream";
+  const std::string frame = DataFrame(1, "abcdefgh", false);
+  server.Feed(HeadersFrame(1, kRequestFields, false) + frame.substr(0, frame.size() - 6));
+  EXPECT_TRUE(server.session.Room().empty()) << "the stream has no place for it";
+  RecordedStream& stream = server.stream(1);
+  std::array<char, 10> place{};
+  stream.room = place;
+  EXPECT_EQ(server.session.Room().data(), place.data());
+  EXPECT_EQ(server.session.Room().size(), 6) << "what follows the frame is not the stream's";
+  stream.room = std::span(place).first(4);
+  EXPECT_EQ(server.session.Room().size(), 4);
+  std::memcpy(place.data(), "cdef", 4);
+  server.Feed({place.data(), 4});
+  EXPECT_EQ(stream.newest_piece, place.data());
+  server.Feed("gh");
+  EXPECT_EQ(stream.body, "abcdefgh");
+  EXPECT_TRUE(server.session.Room().empty()) << "the frame has ended";
+}
+
+TEST(Http2SessionTest, OnlyBodiesWithoutPaddingHaveRoom) {
+  const auto room_after = [](const Frame& frame) {
+    SessionHarness server;
+    server.Greet();
+    server.Feed(HeadersFrame(1, kRequestFields, false));
+    std::array<char, 10> place{};
+    server.stream(1).room = place;
+    server.Feed(Encode(frame).substr(0, FrameScanner::kHeader + 2));
+    return server.session.Room().size();
+  };
+  EXPECT_EQ(room_after({NGHTTP2_DATA, 0, 1, "abcdefgh"}), 6);
+  EXPECT_EQ(room_after({NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "\3padded ppp"}), 0);
+  EXPECT_EQ(room_after({NGHTTP2_PING, 0, 0, "pingpong"}), 0);
+  EXPECT_EQ(room_after({0xbb, 0, 1, "unknown"}), 0);
 }
 
 TEST(Http2SessionTest, RequestIsReadTheSameWholeOrInPortionsOfAnySize) {

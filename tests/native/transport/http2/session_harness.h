@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,9 @@ class RecordedStream : public Http2Stream {
   void OnData(ByteView piece) override {
     if (body.empty()) log.emplace_back("body");
     body += piece;
+    newest_piece = piece.data();
   }
+  std::span<char> Room() override { return room; }
   void OnEnd() override { log.emplace_back("end"); }
   void OnClose(uint32_t error_code) override {
     log.push_back("close " + std::to_string(error_code));
@@ -44,6 +47,8 @@ class RecordedStream : public Http2Stream {
 
   std::vector<std::string> log;
   std::string body;
+  std::span<char> room;
+  const char* newest_piece = nullptr;
   bool closed = false;
   size_t taken = 0;
   std::function<void()> on_output_end;

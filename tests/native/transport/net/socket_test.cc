@@ -49,6 +49,21 @@ TEST(SocketTest, ReceivesAsMuchAsThereIsRoomForAndThenIsBlocked) {
   EXPECT_EQ(sockets.ours->Receive(room).state, Socket::State::kBlocked);
 }
 
+TEST(SocketTest, FillsThePlaceFirstAndThenTheRoom) {
+  ConnectedSockets sockets;
+  std::array<char, 4> place, room;
+  for (const std::string text : {"12345", "6"}) {
+    OutputQueue queue;
+    queue.Append(text);
+    EXPECT_EQ(sockets.peer->Send(queue), Socket::State::kOpen);
+    const Socket::Received received = sockets.ours->Receive(room, place);
+    EXPECT_EQ(received.state, Socket::State::kOpen);
+    EXPECT_EQ(std::string(place.data(), received.placed) + std::string(room.data(), received.bytes),
+              text);
+    EXPECT_EQ(received.placed, std::min(text.size(), place.size()));
+  }
+}
+
 TEST(SocketTest, ReceivesTheEndOfThePeer) {
   ConnectedSockets sockets;
   sockets.peer.reset();
