@@ -234,8 +234,9 @@ class Gateway:
 
     def handle(self, request: Request, done: Done) -> None:
         """Has a request answered, at once or later."""
-        if request.refusal is not None:
-            _counted("", done)(request.refusal)
+        if (refusal := request.refusal) is not None:
+            # One without a code is of HTTP, not of the API: no request for a model.
+            (_counted("", done) if refusal.code else done)(refusal)
             return
         if self._config.gzip_replies and admits_gzip(request.accept_encoding):
             done = self._compressing(done)
