@@ -55,7 +55,7 @@ case " $* " in
   *" test "*)
     packages+=(libgtest-dev clang libclang-rt-dev openssl)
     command -v npm >/dev/null || packages+=(nodejs npm) # one of the clients that are tried
-    command -v go >/dev/null || packages+=(golang-go)   # for tests/conformance
+    command -v go >/dev/null || packages+=(golang-go)   # for tests/conformance and tests/clients
     ;;
 esac
 install_packages "${packages[@]}"

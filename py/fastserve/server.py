@@ -18,6 +18,7 @@ import uvloop
 
 from fastserve import _native, protos
 from fastserve.config.auth import read_tokens
+from fastserve.config.cleartext import cleartext_listeners
 from fastserve.config.cpus import available_cpus
 from fastserve.config.model_config_file import (
     check_transition,
@@ -155,6 +156,8 @@ class ModelServer:
         auth = self._config.auth
         if auth.token_file and not auth.admin_token_file:
             _LOGGER.info("without --admin_auth_token_file, reload, capture and metrics are closed")
+        if auth.enabled and (listeners := cleartext_listeners(self._config)):
+            _LOGGER.warning("tokens cross the network in clear: %s", ", ".join(listeners))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         for file in self._files:

@@ -5,38 +5,23 @@ Each runs in a process of its own, with libraries of its own, and prints what it
 
 import base64
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from client_programs import HERE, run
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from support.cache import ROOT, digest, kept
-from support.grpc_client import Client
-from support.layout import await_states, config_text, model_entry
-from support.server import ServerProcess, StartServer
+from support.server import ServerProcess
 
-HERE = Path(__file__).parent
-
-LABEL_AND_ALL_VERSIONS = 'model_version_policy { all {} } version_labels { key: "stable" value: 1 }'
 NOT_FOUND = "Servable not found for request: Latest(nope)"
 MISSING_ALL = (
     "input size does not match signature: 1!=3 len({x}) != len({a,b,s})."
     " Sent extra: {x}. Missing but required: {a,b,s}."
 )
-
-
-def run(*command: object, cwd: Path = HERE, **environment: str) -> str:
-    """What a command prints; it must succeed."""
-    words = [str(word) for word in command]
-    env = os.environ | environment
-    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +50,6 @@ def node_modules() -> Path:
 
     name = digest(*(file.read_bytes() for file in files))
     return kept(f"clients/node-{name}", install) / "node_modules"
-
-
-@pytest.fixture(scope="module")
-def server(
-    start_server: StartServer,
-    recorded_models: Path,
-    models: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> ServerProcess:
-    """half_plus in versions 1 to 3, and shapes, heads and slow."""
-    entries = [
-        model_entry("half_plus", recorded_models / "half_plus", LABEL_AND_ALL_VERSIONS),
-        model_entry("shapes", recorded_models / "shapes"),
-        model_entry("heads", recorded_models / "heads"),
-        model_entry("slow", models / "slow"),
-    ]
-    file = tmp_path_factory.mktemp("config") / "models.config"
-    file.write_text(config_text(entries))
-    started = start_server(
-        f"--model_config_file={file}", "--allow_version_labels_for_unavailable_models"
-    )
-    with Client(started.grpc_port) as client:
-        await_states(client, "half_plus", dict.fromkeys((1, 2, 3), "AVAILABLE"))
-        for model, version in (("shapes", 1), ("heads", 7), ("slow", 1)):
-            await_states(client, model, {version: "AVAILABLE"})
-    return started
 
 
 def test_min_tfs_client_gets_its_answers_and_errors(python: Path, server: ServerProcess) -> None:

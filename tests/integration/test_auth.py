@@ -91,6 +91,24 @@ def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> ServerProc
     return start(("unused-token-0123456789", CLIENT), (ADMIN,), f"--access_log={log}")
 
 
+def access_log(server: ServerProcess) -> Path:
+    flags = Path(f"/proc/{server.pid}/cmdline").read_bytes().decode().split("\0")
+    (path,) = (f.removeprefix("--access_log=") for f in flags if f.startswith("--access_log"))
+    return Path(path)
+
+
+def refusals_over_rest(server: ServerProcess) -> int:
+    """How many requests without a token have been counted."""
+    page = get(server, "/metrics", f"Bearer {ADMIN}").body.decode()
+    counts = (
+        line
+        for line in page.splitlines()
+        if line.startswith("fastserve_request_duration_seconds_count")
+    )
+    of_rest = (line for line in counts if 'protocol="rest",code="UNAUTHENTICATED"' in line)
+    return sum(int(float(line.rpartition(" ")[2])) for line in of_rest)
+
+
 def reload_request(config: str) -> Any:
     request = model_management_pb2.ReloadConfigRequest()
     text_format.Parse(config, request.config)
@@ -266,11 +284,16 @@ def test_connection_goes_on_after_a_refusal_whose_body_is_not_kept(server: Serve
 
 def test_client_that_asks_first_is_refused_before_it_sends_its_body(server: ServerProcess) -> None:
     fields = {"Host": "h", "Content-Length": "1000000", "Expect": "100-continue"}
+    before = refusals_over_rest(server)
     with rest.Connection(server.rest_port) as connection:
-        connection.send(rest.head("POST", PREDICT, fields))
+        connection.send(rest.head("POST", f"{PREDICT}?first", fields))
         answer = connection.answer()
         assert (answer.status, answer.error) == (401, HOW)
         assert connection.closed_by_peer()
+    assert refusals_over_rest(server) == before + 1
+    line = f'method="POST {PREDICT}?first" status=401'
+    log = access_log(server)
+    wait_until(lambda: line in log.read_text(), 10, "the refusal in the access log")
 
 
 def test_pages_of_other_origins_may_send_the_header(server: ServerProcess) -> None:
@@ -306,9 +329,7 @@ def test_refusals_are_counted_and_logged_and_no_token_is(server: ServerProcess) 
     page = get(server, "/metrics", f"Bearer {ADMIN}").body.decode()
     assert refused in page
     assert 'protocol="rest",code="UNAUTHENTICATED"' in page
-    flags = Path(f"/proc/{server.pid}/cmdline").read_bytes().decode().split("\0")
-    (path,) = (f.removeprefix("--access_log=") for f in flags if f.startswith("--access_log"))
-    log = Path(path)
+    log = access_log(server)
     wait_until(
         lambda: "status=PERMISSION_DENIED" in log.read_text() and "status=401" in log.read_text(),
         10,

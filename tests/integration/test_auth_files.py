@@ -84,6 +84,23 @@ def test_new_tokens_hold_for_connections_that_are_open(
     assert "token-0123456789" not in server.log()
 
 
+IN_CLEAR = "tokens cross the network in clear: "
+
+
+@pytest.mark.parametrize("flag", ["auth_token_file", "admin_auth_token_file"])
+def test_tokens_in_clear_are_warned_of_once_at_start(
+    start_server: StartServer, base: tuple[str, ...], tmp_path: Path, flag: str
+) -> None:
+    tokens = f"--{flag}={written(tmp_path / 'tokens', CLIENT)}"
+    server = start_server(*base, tokens, "--grpc_listen_addresses=127.0.0.1:0")
+    assert server.log().count(IN_CLEAR) == 1
+    (line,) = (line for line in server.log().splitlines() if IN_CLEAR in line)
+    assert line.endswith(
+        "gRPC on [::]:0 (without --ssl_config_file), REST on [::]:0 (without "
+        "--rest_ssl_config_file)"
+    )
+
+
 def test_bad_file_is_told_of_once(
     start_server: StartServer, base: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -114,6 +131,7 @@ def test_tokens_are_asked_for_over_tls_too(
         *(f"--ssl_config_file={tls}", f"--rest_ssl_config_file={tls}"),
         f"--auth_token_file={written(tmp_path / 'tokens', CLIENT)}",
     )
+    assert IN_CLEAR not in server.log()
     credentials = grpc.ssl_channel_credentials(authority.root.encode())
     bearing = grpc.composite_channel_credentials(
         credentials, grpc.access_token_call_credentials(CLIENT)

@@ -1,6 +1,5 @@
 """The native transport under clients that are late, leave, or speak nonsense, and under many."""
 
-import asyncio
 import os
 import socket
 import struct
@@ -13,11 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from support import http2_frames as h2
 from support import slow
-from support.grpc_client import UNLIMITED, Client, failure, predict_request
+from support.grpc_client import Client, failure, predict_request
 from support.server import ServerProcess, StartServer
 from support.waiting import wait_until
 
@@ -235,17 +233,3 @@ def test_large_and_small_messages_share_a_connection(server: ServerProcess) -> N
             assert client.values("identity", {"x": float(i)})["y"] == i
         for future in futures:
             assert future.result().outputs["y"].string_val[0] == text
-
-
-def test_asyncio_client_is_served(server: ServerProcess) -> None:
-    async def many() -> list[float]:
-        target = f"127.0.0.1:{server.grpc_port}"
-        async with grpc.aio.insecure_channel(target, options=UNLIMITED) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            calls = [
-                stub.Predict(predict_request("identity", {"x": float(i)}), timeout=30)
-                for i in range(200)
-            ]
-            return [call.outputs["y"].float_val[0] for call in await asyncio.gather(*calls)]
-
-    assert asyncio.run(many()) == list(range(200))

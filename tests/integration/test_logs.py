@@ -16,6 +16,7 @@ from support.layout import config_text, model_entry
 from support.server import ServerProcess, StartServer, run_to_end
 from support.waiting import wait_until
 
+MAX_BODY_BYTES = 1000
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
@@ -32,6 +33,7 @@ def server(start_server: StartServer, recorded_models: Path, access_log: Path) -
         f"--model_base_path={recorded_models / 'half_plus'}",
         "--log_format=json",
         f"--access_log={access_log}",
+        f"--rest_max_body_bytes={MAX_BODY_BYTES}",
     )
 
 
@@ -84,6 +86,49 @@ def test_rest_request_is_logged(server: ServerProcess, access_log: Path) -> None
     assert found["status"] == "200"
     assert found["trace_id"] == TRACE
     assert found["bytes_in"] == len(body)
+
+
+@pytest.mark.parametrize("expects", [{"Expect": "100-continue"}, {}])
+def test_rest_request_that_is_refused_by_its_header_is_logged(
+    server: ServerProcess, access_log: Path, expects: dict[str, str]
+) -> None:
+    path = f"/v1/models/half_plus:predict?{len(expects)}"
+    size = {"Content-Length": str(MAX_BODY_BYTES + 1), "Traceparent": TRACEPARENT}
+    head = rest.head("POST", path, {"Host": "h", **size, **expects})
+    assert rest.send(server.rest_port, head).status == 413
+    found = entry(access_log, method=f"POST {path}")
+    assert found["status"] == "413"
+    assert found["bytes_in"] == 0
+    assert 0 < float(str(found["seconds"])) < 30
+    assert re.match(r".*127\.0\.0\.1:\d+$", str(found["peer"]))
+
+
+def test_bytes_that_are_no_request_are_logged_beside_the_one_before_them(
+    server: ServerProcess, access_log: Path
+) -> None:
+    path = "/v1/models/half_plus/versions/3"
+    with rest.Connection(server.rest_port) as connection:
+        connection.send(rest.request("GET", path))
+        assert connection.answer().status == 200
+        connection.send(b"\0\1")
+        assert connection.answer().status == 400
+    assert entry(access_log, status="400")["method"] == ""
+    assert entry(access_log, method=f"GET {path}")["status"] == "200"
+
+
+def test_refused_request_waits_for_its_turn_and_is_logged_once(
+    server: ServerProcess, access_log: Path
+) -> None:
+    """It comes whole, behind one that is not answered at once."""
+    path = "/v1/models/half_plus/versions/2/metadata"
+    long = rest.request("POST", path, bytes(MAX_BODY_BYTES + 1))
+    with rest.Connection(server.rest_port) as connection:
+        connection.send(rest.request("GET", path) + long)
+        assert [connection.answer().status for _ in range(2)] == [404, 413]
+        assert connection.closed_by_peer()
+    entry(access_log, method=f"GET {path}", status="404")
+    entry(access_log, method=f"POST {path}", status="413")
+    assert access_log.read_text().count(f"POST {path}") == 1
 
 
 def test_events_are_json_objects_one_a_line(server: ServerProcess) -> None:

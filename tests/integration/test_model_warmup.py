@@ -4,16 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2, prediction_log_pb2
 
 from support.background import Background
 from support.grpc_client import Client, failure, predict_request
-from support.layout import await_states, publish
+from support.layout import await_states, config_text, model_entry, publish
 from support.server import ServerProcess, StartServer, environment
 from support.waiting import wait_until
 
@@ -59,6 +61,38 @@ def test_requests_of_the_file_run_before_the_version_serves(
     with Client(server.grpc_port) as client:
         assert client.states("m") == {1: "AVAILABLE"}
     server.stop()
+
+
+def test_reload_tells_by_how_much_metrics_have_increased(
+    start_server: StartServer, recorded_models: Path, version: Path, tmp_path: Path
+) -> None:
+    write_requests(version, predict_log("m", [1.0]), predict_log("m", [2.0]))
+    present = model_entry("half_plus", recorded_models / "half_plus")
+    file = tmp_path / "models.config"
+    file.write_text(config_text([present]))
+    server = start_server(f"--model_config_file={file}")
+    of_requests = "/tensorflow/serving/request_count"
+    increases = {
+        "/tensorflow/serving/model_warmup_records_read": 2,
+        "/tensorflow/serving/runtime_latency": 0,  # a histogram
+        ":tensorflow:serving:model_warmup_records_read": 0,  # Prometheus' name
+        "/tensorflow/serving/nonsense": 0,
+    }
+    request = model_management_pb2.ReloadConfigRequest(metric_names=[*increases, of_requests] * 2)
+    text_format.Parse(config_text([present, model_entry("m", version.parent)]), request.config)
+    answered = threading.Event()
+
+    def ask(client: Client) -> None:
+        client.predict("half_plus", {"x": [1.0]})
+        answered.set()
+
+    with Client(server.grpc_port) as client, Background(server.grpc_port, ask):
+        assert answered.wait(SECONDS)
+        metrics = client.model.HandleReloadConfigRequest(request, timeout=SECONDS).metric
+    told = {metric.name: metric.int64_value_increase for metric in metrics}
+    assert len(told) == len(metrics)
+    assert told.pop(of_requests) > 0  # those that came while the model was loaded
+    assert told == increases
 
 
 @pytest.mark.parametrize(

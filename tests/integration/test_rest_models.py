@@ -1,15 +1,17 @@
 """What REST tells of models beyond TensorFlow Serving: the list of all, and requests they take."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from support import rest
 from support.grpc_client import Client
-from support.layout import await_states, config_text, model_entry
+from support.layout import await_states, config_text, model_entry, publish
 from support.server import ServerProcess, StartServer
 
 NAMES = ("broken", "half_plus", "heads", "identity", "mnist", "name é", "shapes", "tf2")
@@ -197,3 +199,29 @@ def test_example_that_cannot_be_made_is_refused_with_the_reason(
 ) -> None:
     answer = example(server, path)
     assert (answer.status, answer.error) == (status, error)
+
+
+def test_fault_of_the_server_is_answered_and_logged_once(
+    start_server: StartServer, recorded_models: Path, tmp_path: Path
+) -> None:
+    """The graph on disk is no longer the one that was loaded, and one that TensorFlow refuses."""
+    publish(recorded_models / "heads" / "7", tmp_path, "7")
+    server = start_server("--model_name=heads", f"--model_base_path={tmp_path}")
+    path = tmp_path / "7" / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    bodies = (graph.node, *(function.node_def for function in graph.library.function))
+    for node in itertools.chain(*bodies):
+        if node.op.startswith("ParseExample"):
+            del node.attr["Tdense"].list.type[0]
+    path.write_bytes(model.SerializeToString())
+    with rest.Connection(server.rest_port) as connection:
+        connection.send(rest.request("GET", "/v1/models/heads/example"))
+        answer = connection.answer()
+        assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+        assert answer.error == "The server failed to answer; its log says why"
+        connection.send(rest.request("GET", "/v1/models/heads"))  # the connection goes on
+        assert connection.answer().status == 200
+    assert server.log().count("a REST request could not be answered") == 1
+    assert server.log().count("Traceback") == 1
+    assert "ValueError: zip()" in server.log()

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from fastserve.commands import tensors
-from fastserve.commands.credentials import add_token_file, authorization
+from fastserve.commands.credentials import add_credentials, read_credentials
 from fastserve.commands.outcome import CommandError, report_failure
 from fastserve.commands.predict_inputs import (
     check_complete,
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "directory that gets OUTPUT.npy for each",
     )
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds (default 60)")
-    add_token_file(parser)
+    add_credentials(parser)
     return parser
 
 
@@ -123,10 +123,10 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _server(options: argparse.Namespace) -> Server:
-    fields = authorization(options)
+    credentials = read_credentials(options)
     if options.rest:
-        return RestServer(options.server or REST_SERVER, options.timeout, fields)
-    return GrpcServer(options.server or GRPC_SERVER, options.timeout, fields)
+        return RestServer(options.server or REST_SERVER, options.timeout, credentials)
+    return GrpcServer(options.server or GRPC_SERVER, options.timeout, credentials)
 
 
 def _inputs(options: argparse.Namespace, signature: Any) -> dict[str, Array]:

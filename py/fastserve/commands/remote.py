@@ -13,6 +13,7 @@ from google.protobuf import json_format
 
 from fastserve import protos
 from fastserve.commands import tensors
+from fastserve.commands.credentials import Credentials
 from fastserve.commands.outcome import CommandError
 from fastserve.commands.tensors import Array
 from fastserve.services import model_service, prediction_service
@@ -50,14 +51,11 @@ class Server(Protocol):
 class GrpcServer:
     """A server's gRPC port."""
 
-    def __init__(self, address: str, timeout_s: float, fields: Mapping[str, str]) -> None:
-        """`address` is what grpcio takes (`host:port`, `unix:/path`), `timeout_s` for each call.
-
-        `fields` go with each call, as metadata.
-        """
+    def __init__(self, address: str, timeout_s: float, credentials: Credentials) -> None:
+        """`address` is what grpcio takes (`host:port`, `unix:/path`), `timeout_s` for each call."""
         self._address = address
         self._timeout_s = timeout_s
-        self._metadata = tuple(fields.items())
+        self._credentials = credentials
 
     def signatures(self, model: ModelChoice) -> Mapping[str, Any]:
         """As Server has it."""
@@ -93,14 +91,15 @@ class GrpcServer:
         response_class = protos.message_class(
             protos.service(service).methods_by_name[method].output_type
         )
-        with grpc.insecure_channel(self._address, options=_UNLIMITED) as channel:
+        metadata = tuple(self._credentials.fields.items())
+        with open_channel(self._address, self._credentials) as channel:
             call = channel.unary_unary(
                 f"/{service}/{method}",
                 request_serializer=type(request).SerializeToString,
                 response_deserializer=response_class.FromString,
             )
             try:
-                return call(request, timeout=self._timeout_s, metadata=self._metadata)
+                return call(request, timeout=self._timeout_s, metadata=metadata)
             except grpc.RpcError as error:
                 text = f"{self._address}: {error.code().name}: {error.details()}"
                 raise CommandError(text) from None
@@ -109,14 +108,12 @@ class GrpcServer:
 class RestServer:
     """A server's HTTP port."""
 
-    def __init__(self, address: str, timeout_s: float, fields: Mapping[str, str]) -> None:
-        """`address` is `host:port`. `timeout_s` is for each wait for the server.
-
-        `fields` go with each request, in its header.
-        """
+    def __init__(self, address: str, timeout_s: float, credentials: Credentials) -> None:
+        """`address` is `host:port`. `timeout_s` is for each wait for the server."""
         self._address = address
         self._timeout_s = timeout_s
-        self._headers = {"Accept": "application/json", **fields}
+        self._headers = {"Accept": "application/json", **credentials.fields}
+        self._tls = credentials.tls
 
     def signatures(self, model: ModelChoice) -> Mapping[str, Any]:
         """As Server has it."""
@@ -148,7 +145,7 @@ class RestServer:
 
     def _call(self, verb: str, path: str, member: str, body: bytes | None = None) -> Any:
         """Returns that member of the answer."""
-        connection = http.client.HTTPConnection(self._address, timeout=self._timeout_s)
+        connection = self._connection()
         try:
             connection.request(verb, path, body, self._headers)
             response = connection.getresponse()
@@ -167,6 +164,20 @@ class RestServer:
         if member not in answer:
             raise CommandError(f"{self._address}: this is no answer of a model server")
         return answer[member]
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._address, timeout=self._timeout_s)
+        return http.client.HTTPSConnection(
+            self._address, timeout=self._timeout_s, context=self._tls.context
+        )
+
+
+def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
+    """Returns a channel to a gRPC port, for messages of any length; tokens go with the calls."""
+    if credentials.tls is None:
+        return grpc.insecure_channel(address, options=_UNLIMITED)
+    return grpc.secure_channel(address, credentials.tls.channel, options=_UNLIMITED)
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastserve import protos
-from fastserve.commands.credentials import add_token_file, authorization
+from fastserve.commands.credentials import add_credentials, read_credentials
 from fastserve.commands.outcome import report_failure
 from fastserve.commands.remote import (
     GRPC_SERVER,
@@ -45,19 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="only this one, over gRPC")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds (default 10)")
-    add_token_file(parser)
+    add_credentials(parser)
     return parser
 
 
 def _status(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]]
-    fields = authorization(options)
+    credentials = read_credentials(options)
     if options.model is None:
-        answer = RestServer(options.server or REST_SERVER, options.timeout, fields).models()
+        answer = RestServer(options.server or REST_SERVER, options.timeout, credentials).models()
         rows = [("MODEL", "VERSION", "STATE", "LABELS", "ERROR")]
         rows += (row for model in answer.models for row in _model_rows(model))
     else:
-        server = GrpcServer(options.server or GRPC_SERVER, options.timeout, fields)
+        server = GrpcServer(options.server or GRPC_SERVER, options.timeout, credentials)
         answer = server.status(ModelChoice(options.model))
         rows = [("MODEL", "VERSION", "STATE", "ERROR")]
         rows += (

@@ -10,8 +10,9 @@ from pathlib import Path
 import grpc
 
 from fastserve import protos
-from fastserve.commands.credentials import add_token_file, authorization
+from fastserve.commands.credentials import add_credentials, read_credentials
 from fastserve.commands.outcome import CommandError, report_failure
+from fastserve.commands.remote import open_channel
 from fastserve.servables.warmup import MAX_RECORDS, requests_path, write_warmup_file
 
 _METHOD = "/fastserve.RequestCapture/CapturePredict"
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--count", type=_count, default=100, help="how many, at the most")
     record.add_argument("--seconds", type=float, default=60.0, help="how long, at the most")
-    add_token_file(record)
+    add_credentials(record)
     return parser
 
 
@@ -72,9 +73,10 @@ def _count(text: str) -> int:
 def _captured(options: argparse.Namespace) -> Iterator[bytes]:
     """Yields requests until there are enough of them, or the time is up and there are some."""
     request = protos.CaptureRequest(model=options.model, limit=options.count)
-    metadata = tuple(authorization(options).items())
+    credentials = read_credentials(options)
+    metadata = tuple(credentials.fields.items())
     taken = 0
-    with grpc.insecure_channel(options.server) as channel:
+    with open_channel(options.server, credentials) as channel:
         call = channel.unary_stream(
             _METHOD,
             request_serializer=protos.CaptureRequest.SerializeToString,

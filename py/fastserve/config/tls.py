@@ -33,7 +33,7 @@ class TlsConfig:
             file.write(f"{self.server_key}\n{self.server_cert}")
             file.flush()
             try:
-                context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=_no_password)
+                context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=no_password)
             except (ssl.SSLError, TypeError) as error:
                 raise ValueError(
                     "server_key and server_cert must be a private key without a password and its "
@@ -54,7 +54,7 @@ class TlsConfig:
             context.set_default_verify_paths()
 
 
-def _no_password() -> str:
+def no_password() -> str:
     """Stands for the password of a key; without it OpenSSL would ask on the terminal."""
     return ""
 

@@ -86,7 +86,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._request = Request()
-        self._waiting: deque[Request | Reply] = deque()
+        self._waiting: deque[Request] = deque()
         self._answering = False
         self._advancing = False
         self._waiting_bytes = 0
@@ -187,7 +187,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._receive(Receiving.HEADER)
 
     def on_url(self, url: bytes) -> None:
-        """The request target, maybe in pieces."""
+        """The request target, maybe in pieces; the verb is known, too."""
+        self._request.verb = self._parser.get_method().decode()
         self._request.target += url
         self._count_head(len(url))
 
@@ -218,9 +219,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def on_headers_complete(self) -> None:
         """Everything but the body is known."""
+        if self._deaf:
+            return
         self._receive(Receiving.BODY)
         request = self._request
-        request.verb = self._parser.get_method().decode()
         request.is_http_1_0 = self._parser.get_http_version() == "1.0"
         request.keep_alive = self._parser.should_keep_alive()
         request.refusal = self._handler.refusal(request)
@@ -228,7 +230,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         if request.refusal is not None:
             self._refuse(dataclasses.replace(request.refusal, close=True))
-        elif not self._deaf and self._transport and not self.busy:
+        elif self._transport and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -285,12 +287,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         while self._waiting and not self._answering and self._writable and self._transport:
             item = self._waiting.popleft()
             self._answering = True
-            if isinstance(item, Reply):
-                self._write(item, b"")
-            else:
-                self._waiting_bytes -= item.size
-                self._resume_reading()
-                self._handler.handle(item, self._answer_to(item))
+            self._waiting_bytes -= item.size
+            self._resume_reading()
+            self._handler.handle(item, self._answer_to(item))
         self._advancing = False
 
     def _answer_to(self, request: Request) -> Done:
@@ -310,7 +309,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         name = self._transport.get_extra_info("peername") if self._transport else None
         access_log.record(
             "rest",
-            f"{request.verb} {request.target.decode('latin-1')}",
+            f"{request.verb} {request.target.decode('latin-1')}".strip(),
             str(reply.status),
             time.monotonic() - request.begun,
             peer=f"{name[0]}:{name[1]}" if name else "",
@@ -383,11 +382,17 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._refuse(Reply(413, error_body(text), close=True))
 
     def _refuse(self, reply: Reply) -> None:
-        """Answers what cannot be handled, after the requests before it, and ends the connection."""
+        """Answers what cannot be handled, after the requests before it, and ends the connection.
+
+        That is the request that is coming, or bytes that are none.
+        """
         if self._deaf:
             return
+        request = self._request if self.receiving else Request(begun=time.monotonic())
         self._deaf = self._refused = True
         self._receive(Receiving.NOTHING)
-        self._request.body = b""
-        self._waiting.append(reply)
+        request.body = b""
+        request.refusal = reply
+        self._waiting.append(request)
+        self._waiting_bytes += request.size
         self._advance()

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import logging
 import os
 import socket
 import ssl
@@ -19,6 +20,7 @@ from fastserve import _native, protos
 from fastserve.config.server import RestConfig
 from fastserve.errors import (
     DEADLINE_EXCEEDED,
+    INTERNAL,
     INVALID_ARGUMENT,
     NOT_FOUND,
     ConfigError,
@@ -47,6 +49,10 @@ from fastserve.services.json_format import metadata_json, status_json, to_json
 from fastserve.services.model_list import model_list
 from fastserve.services.model_service import model_status
 from fastserve.services.prediction_service import SIGNATURE_DEF, model_metadata
+
+_LOGGER = logging.getLogger(__name__)
+
+_FAULT = "The server failed to answer; its log says why"
 
 _MAX_UNPACKED_BYTES = 100 * 2**20
 """Longest gzip body, unpacked; TensorFlow Serving's (util/net_http/compression)."""
@@ -234,8 +240,9 @@ class Gateway:
 
     def handle(self, request: Request, done: Done) -> None:
         """Has a request answered, at once or later."""
-        if request.refusal is not None:
-            _counted("", done)(request.refusal)
+        if (refusal := request.refusal) is not None:
+            # One without a code is of HTTP, not of the API: no request for a model.
+            (_counted("", done) if refusal.code else done)(refusal)
             return
         if self._config.gzip_replies and admits_gzip(request.accept_encoding):
             done = self._compressing(done)
@@ -247,7 +254,8 @@ class Gateway:
         elif route.method is Method.LIST and not admits_json(request.accept):
             _counted(route.model, done)(MISSING_NAME)  # As upstream, which has no list, says.
         elif route.method in _DESCRIBING:
-            self._beside(functools.partial(self._describe, route), _counted(route.model, done))
+            done = _counted(route.model, done)
+            self._beside(functools.partial(self._describe, route), done, done)
         else:
             self._predict(route, request, done)
 
@@ -260,7 +268,7 @@ class Gateway:
             elif len(reply.body) < _INLINE_GZIP_BYTES:
                 done(_compressed(reply))
             else:
-                self._beside(functools.partial(_compressed, reply), done)
+                self._beside(functools.partial(_compressed, reply), done, done)
 
         return compress
 
@@ -276,7 +284,7 @@ class Gateway:
         def show(reply: Reply) -> None:
             done(without_body(reply) if request.verb == "HEAD" else reply)
 
-        self._beside(functools.partial(page.show, path, query), show)
+        self._beside(functools.partial(page.show, path, query), show, show)
 
     # Predictions
 
@@ -298,7 +306,8 @@ class Gateway:
         elif len(body) <= _INLINE_PACKED_BYTES:
             answer(_unpacked(body, body_type))
         else:
-            self._beside(functools.partial(_unpacked, body, body_type), answer)
+            unpack = functools.partial(_unpacked, body, body_type)
+            self._beside(unpack, answer, _counted(route.model, done))
 
     def _run(
         self, route: Route, body_type: str, wants_json: bool, body: bytes | Body, *, done: Done
@@ -343,10 +352,23 @@ class Gateway:
 
     # What other threads do
 
-    def _beside(self, task: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Runs a task on another thread, and `then` with its result on the loop's."""
-        future = asyncio.get_running_loop().run_in_executor(None, task)
-        future.add_done_callback(lambda finished: then(finished.result()))
+    def _beside(self, task: Callable[[], T], then: Callable[[T], None], done: Done) -> None:
+        """Runs a task on another thread, and `then` with its result on the loop's.
+
+        A task that raises is a fault of the server: it is logged, and `done` with what the client
+        is told of it.
+        """
+
+        def finish(future: asyncio.Future[T]) -> None:
+            if future.cancelled():
+                return  # with the loop, and all connections
+            if error := future.exception():
+                _LOGGER.error("a REST request could not be answered", exc_info=error)
+                done(error_reply(ServingError(INTERNAL, _FAULT)))
+            else:
+                then(future.result())
+
+        asyncio.get_running_loop().run_in_executor(None, task).add_done_callback(finish)
 
     def _describe(self, route: Route) -> Reply:
         """Returns what is told of models without running one."""

@@ -45,7 +45,7 @@ class Request:
     """By time.monotonic()."""
     traceparent: str = ""
     refusal: Reply | None = None
-    """The answer, where its header alone decides that; the body is not kept then."""
+    """The answer to one that is not to be handled; its body is not kept then."""
 
     def split_target(self) -> tuple[str, str]:
         """Returns the path as it came, and the query with its question mark."""

@@ -32,6 +32,10 @@ class Family:
     help: str = ""
     samples: list[tuple[Labels, float | HistogramSample]] = field(default_factory=list)
 
+    def ordered(self) -> list[tuple[Labels, float | HistogramSample]]:
+        """Returns the series by the values of their labels."""
+        return sorted(self.samples, key=lambda sample: [value for _, value in sample[0]])
+
 
 def render(families: Iterable[Family]) -> bytes:
     """Returns a page in Prometheus' text format 0.0.4, without families that have no series."""
@@ -66,7 +70,7 @@ def _joined(lines: Iterable[str]) -> bytes:
 
 
 def _sample_lines(name: str, family: Family, *, upstream: bool) -> Iterable[str]:
-    for labels, value in sorted(family.samples, key=lambda sample: [v for _, v in sample[0]]):
+    for labels, value in family.ordered():
         pairs = [f'{key}="{_escaped(text, upstream)}"' for key, text in labels]
         shown = f"{{{','.join(pairs)}}}" if pairs or upstream else ""
         if not isinstance(value, HistogramSample):

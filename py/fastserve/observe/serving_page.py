@@ -6,6 +6,8 @@ TensorFlow's own metrics (/tensorflow/core/...) are not on it: the C library doe
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import cast
 
 from fastserve.observe import instruments
 from fastserve.observe.instruments import exponential
@@ -23,17 +25,33 @@ _RUN_METHODS = ("Predict", "Classify", "Regress")
 
 def page() -> bytes:
     """Returns the page. Any thread."""
+    return render_as_upstream(_families())
+
+
+def counter_values(names: Iterable[str]) -> dict[str, int]:
+    """Returns the value of each metric's first series; 0 for what is no counter, or has no series.
+
+    Names are TensorFlow's own, as /tensorflow/serving/request_count. That is how TensorFlow Serving
+    tells of metrics in a ReloadConfigResponse (model_servers/model_service_impl.cc). Any thread.
+    """
+    values = dict.fromkeys(names, 0)
+    for family in _families() if values else ():
+        if family.name in values and family.kind == "counter" and family.samples:
+            _, count = family.ordered()[0]
+            values[family.name] = cast(int, count)
+    return values
+
+
+def _families() -> list[Family]:
     snapshot = read()
-    return render_as_upstream(
-        [
-            *_requests(snapshot),
-            _runs(snapshot),
-            *_examples(snapshot),
-            *_warmups(),
-            *_batching(snapshot),
-            Family("/tensorflow/serving/request_log_count", "counter"),
-        ]
-    )
+    return [
+        *_requests(snapshot),
+        _runs(snapshot),
+        *_examples(snapshot),
+        *_warmups(),
+        *_batching(snapshot),
+        Family("/tensorflow/serving/request_log_count", "counter"),
+    ]
 
 
 def _requests(snapshot: Snapshot) -> tuple[Family, Family]:

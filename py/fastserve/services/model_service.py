@@ -8,6 +8,7 @@ import grpc
 
 from fastserve import protos
 from fastserve.errors import INVALID_ARGUMENT, NOT_FOUND, ServingError
+from fastserve.observe import serving_page
 from fastserve.services.backend import ModelBackend, VersionStatus
 from fastserve.services.status import abort
 
@@ -85,6 +86,7 @@ class _ReloadMethod:
     def __call__(
         self, request: protos.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> protos.ReloadConfigResponse:
+        before = serving_page.counter_values(request.metric_names)
         try:
             if request.config.WhichOneof("config") != "model_config_list":
                 raise ServingError(
@@ -97,7 +99,6 @@ class _ReloadMethod:
             abort(context, error)
         response = protos.ReloadConfigResponse()
         response.status.SetInParent()
-        # No metric of these names is kept: none increased.
-        for name in dict.fromkeys(request.metric_names):
-            response.metric.add(name=name, int64_value_increase=0)
+        for name, value in serving_page.counter_values(request.metric_names).items():
+            response.metric.add(name=name, int64_value_increase=value - before[name])
         return response

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 _THREADS = 8
@@ -18,7 +20,7 @@ _METHOD = "ServerReflectionInfo"
 def handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]:
     """Returns the handlers of both editions; `services` are the full names to tell of."""
     names = (*services, reflection.SERVICE_NAME)
-    servicer = reflection.ReflectionServicer(names)
+    servicer = reflection.ReflectionServicer(names, _Descriptors())
     # The editions v1alpha and v1 differ by the name of their package alone.
     editions = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
     behavior = _OwnThreads(servicer.ServerReflectionInfo)
@@ -30,6 +32,25 @@ def handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]:
     return [
         grpc.method_handlers_generic_handler(edition, {_METHOD: handler}) for edition in editions
     ]
+
+
+class _Descriptors:
+    """protobuf's default pool, but with methods among the symbols, as in the pools of C++ and Go.
+
+    ghz asks for a method by its name.
+    """
+
+    _pool = descriptor_pool.Default()
+
+    def FindFileContainingSymbol(self, name: str) -> FileDescriptor:
+        """Returns the file of that symbol. Raises KeyError."""
+        try:
+            return self._pool.FindFileContainingSymbol(name)
+        except KeyError:
+            return self._pool.FindMethodByName(name).containing_service.file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
 
 
 class _OwnThreads:

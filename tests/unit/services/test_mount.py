@@ -106,7 +106,7 @@ def test_method_without_a_servicer_is_unimplemented(channel: Any) -> None:
     assert failure(channel, "tensorflow.serving.SessionService", "SessionRun", request) == expected
 
 
-def test_reload_takes_a_list_of_models_and_tells_no_metric_increased(channel: Any) -> None:
+def test_reload_takes_a_list_of_models_and_knows_of_no_other_metric(channel: Any) -> None:
     request = protos.ReloadConfigRequest(metric_names=["/x"])
     request.config.model_config_list.SetInParent()
     service, method = model_service.SERVICE_NAME, "HandleReloadConfigRequest"
