@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from fastserve import _native
 from fastserve.errors import ServingError
 from fastserve.gateway.media import JSON
 
@@ -66,6 +67,8 @@ class Reply:
     # What is counted; the client sees nothing of it.
     code: int = field(default=0, compare=False)
     """The canonical code that `status` stands for."""
+    trace: _native.Trace | None = field(default=None, compare=False)
+    """What the native side says of its way, where it was asked."""
     model: str = field(default="", compare=False)
     """Of a request that was refused: the model that its path names."""
 
