@@ -155,7 +155,7 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     lost = snapshot.native["request_log_dropped"] + instruments.request_log_dropped.total()
     unlogged.samples.append(((), lost))
     untraced = Family(
-        "fastserve_traces_dropped_total", "counter", "Traced requests whose spans were not sent."
+        "fastserve_traces_dropped_total", "counter", "Traces for which the collector was too slow."
     )
     lost = snapshot.native["traces_dropped"] + instruments.traces_dropped.total()
     untraced.samples.append(((), lost))
