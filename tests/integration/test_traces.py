@@ -20,6 +20,7 @@ from support.collector import Collector, attributes, seconds
 from support.grpc_client import SECONDS, Client, failure, predict_request
 from support.layout import config_text, model_entry
 from support.server import ServerProcess, StartServer, command, environment, run_to_end
+from support.waiting import wait_until
 
 PARENT = "00f067aa0ba902b7"
 ROWS = predict_request("rows", {"x": np.float32([[1]])})
@@ -261,9 +262,15 @@ def test_collector_that_is_down_does_not_matter(start_server: StartServer, model
     server = start_server(
         *slow.flags(models), f"--otlp_endpoint={gone.endpoint}", "--trace_sample_ratio=1"
     )
+    address = gone.endpoint.removeprefix("http://")
     with Client(server.grpc_port) as client:
-        for _ in range(100):
+
+        def one_request_later_it_was_tried() -> bool:
             slow.check(client.prediction.Predict(slow.request(0), timeout=SECONDS), 0)
+            return server.log().count(address) > 1  # the first says where traces go
+
+        wait_until(one_request_later_it_was_tried, 20, "a vain attempt to send traces")
+        slow.check(client.prediction.Predict(slow.request(0), timeout=SECONDS), 0)
         slow.check_rest(post(server.rest_port, slow.REST_PATH, slow.rest_body(0)), 0)
     server.stop()
 
