@@ -26,7 +26,7 @@ struct EndedRequest {
   std::string traceparent;  // as the client sent it; empty without one
 };
 
-// The parts of a request's way, in order. Python's STAGES (observe/traces.py) names them.
+// The parts of a request's way, in order. Python's STAGES (observe/stages.py) names them.
 enum class Stage : uint8_t {
   kRequest,    // all of it, up to the decision how it ends
   kReceive,    // from its header to its last byte
@@ -110,7 +110,7 @@ class TraceQueue : public ReportQueue<std::shared_ptr<const RequestTrace>> {
   using ReportQueue::ReportQueue;
 
   // From now on requests are traced: those whose clients say so, and of those whose clients say
-  // nothing a share of `ratio`, from 0 to 1. At most once.
+  // nothing a share of `ratio`, from 0 to 1.
   void Enable(double ratio);
   // Whether to trace a request whose client says nothing; false before Enable().
   bool Choose() const { return on() && ChooseByRatio(); }

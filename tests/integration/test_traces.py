@@ -124,8 +124,10 @@ def test_a_request_that_failed_is_traced_with_its_code(
             predict_request("nobody", {}), metadata=metadata(unknown), timeout=SECONDS
         )
     )
+    # The server's deadline alone: a client with one of its own would cancel.
+    deadline = ("grpc-timeout", "500m")
     code, _ = failure(
-        lambda: client.prediction.Predict(slow.request(2), metadata=metadata(late), timeout=0.5)
+        lambda: client.prediction.Predict(slow.request(2), metadata=(*metadata(late), deadline))
     )
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     server = collector.trace(unknown).server
@@ -236,6 +238,38 @@ def test_spans_of_a_batch(
             "fastserve.batch.count": 1,
             "fastserve.batch.rows": 3,
         }
+
+
+def test_a_request_that_is_cut_has_one_span_for_its_batches(
+    start_server: StartServer, models: Path, collector: Collector, tmp_path: Path
+) -> None:
+    parameters = tmp_path / "batching.txt"
+    parameters.write_text(
+        "max_batch_size { value: 8 }\n"
+        "enable_large_batch_splitting { value: true }\n"
+        "max_execution_batch_size { value: 2 }\n"
+    )
+    server = start_server(
+        "--model_name=rows",
+        f"--model_base_path={models / 'rows'}",
+        "--enable_batching",
+        f"--batching_parameters_file={parameters}",
+        f"--otlp_endpoint={collector.endpoint}",
+    )
+    trace_id = new_trace()
+    with Client(server.grpc_port) as client:
+        request = predict_request("rows", {"x": np.zeros((6, 2), np.float32)})
+        client.prediction.Predict(request, metadata=metadata(trace_id), timeout=SECONDS)
+    trace = collector.trace(trace_id)
+    assert sorted(trace.names()) == sorted(
+        ["receive", "decode", "queue", "batch", "run", "serialise"]
+    )
+    trace.check_nesting()
+    assert attributes(trace.span("batch")) == {
+        "fastserve.request.rows": 6,
+        "fastserve.batch.count": 3,
+        "fastserve.batch.rows": 6,
+    }
 
 
 def test_without_a_traceparent_a_share_is_traced_from_its_root(

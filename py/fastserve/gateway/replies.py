@@ -64,11 +64,11 @@ class Reply:
     """The connection ends with it."""
     fields: bytes = b""
     """Further header fields, each with its line's end."""
+    trace: _native.Trace | None = field(default=None, compare=False)
+    """What the native side says of the request's way, where it was asked."""
     # What is counted; the client sees nothing of it.
     code: int = field(default=0, compare=False)
     """The canonical code that `status` stands for."""
-    trace: _native.Trace | None = field(default=None, compare=False)
-    """What the native side says of its way, where it was asked."""
     model: str = field(default="", compare=False)
     """Of a request that was refused: the model that its path names."""
 
