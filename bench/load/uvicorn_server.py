@@ -35,7 +35,7 @@ class App:
     async def __call__(self, scope: dict[str, Any], receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] != "http":
             return
-        code, answer, _, _ = await self._predict(await asgi.read_body(receive))
+        code, answer, *_ = await self._predict(await asgi.read_body(receive))
         await asgi.reply(send, 200 if code == 0 else 500, bytes(answer))
 
     async def _predict(self, body: bytes) -> _native.RestAnswer:

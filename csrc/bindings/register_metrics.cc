@@ -80,7 +80,18 @@ py::dict ReadMetrics() {
   snapshot["in_flight"] = py::make_tuple(read.in_flight[0], read.in_flight[1]);
   snapshot["access_log_dropped"] = read.access_log_dropped;
   snapshot["request_log_dropped"] = read.request_log_dropped;
+  snapshot["traces_dropped"] = read.traces_dropped;
   return snapshot;
+}
+
+py::tuple ToPython(const EndedRequest& request) {
+  const std::chrono::duration<double> ended = request.ended.time_since_epoch();
+  const std::chrono::duration<double> latency = request.outcome.latency;
+  return py::make_tuple(ended.count(), static_cast<int>(request.outcome.method),
+                        static_cast<int>(request.outcome.code), latency.count(),
+                        request.outcome.bytes_in, request.outcome.bytes_out, TextOf(request.model),
+                        request.version, TextOf(request.signature), TextOf(request.peer),
+                        TextOf(request.traceparent));
 }
 
 void RecordRest(std::string_view model, int code, double seconds) {
@@ -93,20 +104,19 @@ void RecordRest(std::string_view model, int code, double seconds) {
 }
 
 py::list TakeAccessLog(double timeout_s) {
-  std::vector<AccessEntry> entries;
+  std::vector<EndedRequest> requests;
   {
     const py::gil_scoped_release unlocked;
-    entries = Metrics::Instance().access_log().Take(ToMilliseconds(timeout_s));
+    requests = Metrics::Instance().access_log().Take(ToMilliseconds(timeout_s));
   }
   py::list list;
-  for (const AccessEntry& entry : entries) {
-    const std::chrono::duration<double> ended = entry.ended.time_since_epoch();
-    const std::chrono::duration<double> latency = entry.outcome.latency;
-    list.append(py::make_tuple(
-        ended.count(), static_cast<int>(entry.outcome.method), static_cast<int>(entry.outcome.code),
-        latency.count(), entry.outcome.bytes_in, entry.outcome.bytes_out, TextOf(entry.model),
-        entry.version, TextOf(entry.signature), TextOf(entry.peer), TextOf(entry.traceparent)));
-  }
+  for (const EndedRequest& request : requests) list.append(ToPython(request));
+  return list;
+}
+
+py::list TakeTraces() {
+  py::list list;
+  for (const auto& trace : Metrics::Instance().traces().Take({})) list.append(ToPython(*trace));
   return list;
 }
 
@@ -128,6 +138,17 @@ py::list TakeRequestLog() {
 
 }  // namespace
 
+py::tuple ToPython(const RequestTrace& trace) {
+  py::list stages;
+  for (size_t i = 0; i < kStages; ++i) {
+    const RequestTrace::Interval interval = trace.Read(static_cast<Stage>(i));
+    stages.append(py::make_tuple(interval.begun, interval.ended));
+  }
+  const RequestTrace::Batching batching = trace.batching();
+  return py::make_tuple(ToPython(trace.ended), py::tuple(stages),
+                        py::make_tuple(batching.rows, batching.batches, batching.batch_rows));
+}
+
 void RegisterMetrics(py::module_& module) {
   module.def("read_metrics", &ReadMetrics, "Everything that was counted so far.");
   module.def("record_rest", &RecordRest, py::arg("model"), py::arg("code"), py::arg("seconds"),
@@ -137,6 +158,17 @@ void RegisterMetrics(py::module_& module) {
       "Keeps an entry of each native call, to be taken.");
   module.def("take_access_log", &TakeAccessLog, py::arg("timeout_s"),
              "Takes the entries that wait; waits for the first one.");
+  module.def(
+      "enable_traces", [](double ratio) { Metrics::Instance().traces().Enable(ratio); },
+      py::arg("ratio"), "Traces native calls, to be taken.");
+  module.def(
+      "is_traced",
+      [](std::string_view traceparent) {
+        const TraceQueue& traces = Metrics::Instance().traces();
+        return traces.on() && TracedByParent(traceparent).value_or(traces.Choose());
+      },
+      py::arg("traceparent"), "Whether to trace a REST request with that header.");
+  module.def("take_traces", &TakeTraces, "Takes the traces that wait.");
   module.def(
       "set_request_log_rates",
       [](RequestLog::Rates rates) { Metrics::Instance().request_log().SetRates(std::move(rates)); },

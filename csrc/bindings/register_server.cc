@@ -85,7 +85,8 @@ py::object ToPython(std::string body) {
 
 py::tuple ToPython(RestAnswer answer) {
   return py::make_tuple(static_cast<int>(answer.code), ToPython(std::move(answer.body)),
-                        NameOf(answer.format), ToBytes(answer.hint));
+                        NameOf(answer.format), ToBytes(answer.hint),
+                        answer.trace ? py::object(ToPython(*answer.trace)) : py::none());
 }
 
 // A body in Python's hands, until a request takes it.
@@ -114,7 +115,7 @@ class BodyHandle {
 py::object AnswerRest(Server& self, int64_t token, std::string_view method, std::string model,
                       std::optional<int64_t> version, std::optional<std::string> label,
                       std::variant<std::string_view, BodyHandle*> body, std::string_view format,
-                      bool wants_json, std::optional<double> timeout_s) {
+                      bool wants_json, std::optional<double> timeout_s, bool traced) {
   RestRequest request{.token = token,
                       .method = MethodByName(method),
                       .model = std::move(model),
@@ -122,7 +123,8 @@ py::object AnswerRest(Server& self, int64_t token, std::string_view method, std:
                       .label = std::move(label),
                       .deadline = std::nullopt,
                       .format = FormatByName(format),
-                      .wants_json = wants_json};
+                      .wants_json = wants_json,
+                      .traced = traced};
   if (timeout_s) {
     request.deadline = std::chrono::steady_clock::now() + ToMilliseconds(*timeout_s);
   }
@@ -207,7 +209,7 @@ void RegisterServer(py::module_& module) {
       .def("next_call", &NextCall, "Waits for an RPC that no native method takes, or for its end.")
       .def("answer_rest", &AnswerRest, py::arg("token"), py::arg("method"), py::arg("model"),
            py::arg("version"), py::arg("label"), py::arg("body"), py::arg("format"),
-           py::arg("wants_json"), py::arg("timeout_s"),
+           py::arg("wants_json"), py::arg("timeout_s"), py::arg("traced") = false,
            "Answers a REST predict, classify or regress, at once or later through "
            "rest_completions().")
       .def_property_readonly("connections", [](const Server& self) { return self.connections(); })

@@ -9,6 +9,7 @@
 
 #include "base/byte_buffer.h"
 #include "base/status.h"
+#include "metrics/request_trace.h"
 #include "transport/grpc/compression.h"
 
 namespace fastserve {
@@ -51,6 +52,9 @@ inline std::chrono::milliseconds ToMilliseconds(double seconds) {
   const std::chrono::duration<double> exact(seconds);
   return std::chrono::duration_cast<std::chrono::milliseconds>(exact);
 }
+
+// What _native.pyi calls a Trace.
+pybind11::tuple ToPython(const RequestTrace& trace);
 
 inline pybind11::bytes ToBytes(ByteView view) { return pybind11::bytes(view.data(), view.size()); }
 

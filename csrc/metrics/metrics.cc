@@ -170,6 +170,7 @@ MetricsSnapshot Metrics::Read() const {
   }
   snapshot.access_log_dropped = access_log_.dropped();
   snapshot.request_log_dropped = request_log_.dropped();
+  snapshot.traces_dropped = traces_.dropped();
   return snapshot;
 }
 

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "metrics/access_log.h"
 #include "metrics/batching_metrics.h"
 #include "metrics/histogram.h"
 #include "metrics/replica_metrics.h"
 #include "metrics/request_log.h"
+#include "metrics/request_trace.h"
 #include "metrics/signature_metrics.h"
 
 namespace fastserve {
@@ -91,6 +91,7 @@ struct MetricsSnapshot {
   int64_t in_flight[kProtocols] = {};
   uint64_t access_log_dropped = 0;
   uint64_t request_log_dropped = 0;
+  uint64_t traces_dropped = 0;
 };
 
 // Everything that the data plane counts, one for the process. Threads: any.
@@ -112,7 +113,9 @@ class Metrics {
   // How long a task waited for a thread of the worker pool.
   Histogram& worker_queue() { return worker_queue_; }
   BatchingSessionMetrics& batching_session() { return batching_session_; }
-  AccessLog& access_log() { return access_log_; }
+  // Requests over gRPC, for the access log.
+  ReportQueue<EndedRequest>& access_log() { return access_log_; }
+  TraceQueue& traces() { return traces_; }
   RequestLog& request_log() { return request_log_; }
   // For BatchingMetrics; takes a lock.
   void RecordPadding(size_t batch_rows, size_t padding);
@@ -135,7 +138,8 @@ class Metrics {
   ShardedCells in_flight_{kProtocols};  // sums wrap around
   Histogram worker_queue_{LatencyLimits()};
   BatchingSessionMetrics batching_session_;
-  AccessLog access_log_;
+  ReportQueue<EndedRequest> access_log_{65'536};
+  TraceQueue traces_{8192};
   RequestLog request_log_;
 
   mutable std::mutex mutex_;

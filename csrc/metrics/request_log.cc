@@ -1,18 +1,10 @@
 #include "metrics/request_log.h"
 
-#include <random>
 #include <utility>
 
+#include "metrics/sampling.h"
+
 namespace fastserve {
-namespace {
-
-// Whether this one is among a share of `rate`.
-bool IsSampled(double rate) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  return std::uniform_real_distribution<double>()(random) < rate;
-}
-
-}  // namespace
 
 void RequestLog::SetRates(Rates rates) {
   const bool on = !rates.empty();

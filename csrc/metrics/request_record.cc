@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/block_pool.h"
 #include "metrics/metrics.h"
 
 namespace fastserve {
@@ -10,13 +11,16 @@ void RequestRecord::Start(Protocol protocol, std::string_view peer) {
   started_ = true;
   outcome_.protocol = protocol;
   peer_ = peer;
-  Metrics::Instance().CountInFlight(protocol, 1);
+  Metrics& metrics = Metrics::Instance();
+  metrics.CountInFlight(protocol, 1);
+  if (protocol == Protocol::kGrpc && metrics.traces().Choose()) Trace();
 }
 
 void RequestRecord::Received(size_t bytes) {
   received_ = true;
   outcome_.bytes_in = bytes;
   arrival_ = Clock::now();
+  if (trace_) trace_->End(Stage::kReceive);
 }
 
 void RequestRecord::End(StatusCode code, size_t answer_bytes) {
@@ -33,28 +37,48 @@ void RequestRecord::End(StatusCode code, size_t answer_bytes) {
   } else {
     metrics.RecordUnrouted(model_, outcome_);
   }
-  if (metrics.access_log().on()) Log();
+  if (trace_ || metrics.access_log().on()) Report();
   signature_.reset();
 }
 
 void RequestRecord::TraceContext(std::string_view traceparent) {
-  if (Metrics::Instance().access_log().on()) traceparent_ = traceparent;
+  Metrics& metrics = Metrics::Instance();
+  if (metrics.traces().on()) {
+    const std::optional<bool> traced = TracedByParent(traceparent);
+    if (traced && *traced) Trace();
+    if (traced && !*traced) trace_.reset();
+  }
+  if (trace_ || metrics.access_log().on()) traceparent_ = traceparent;
 }
 
-void RequestRecord::Log() const {
-  AccessEntry entry{.ended = std::chrono::system_clock::now(),
-                    .outcome = outcome_,
-                    .model = std::string(model_),
-                    .version = {},
-                    .signature = {},
-                    .peer = std::string(peer_),
-                    .traceparent = traceparent_};
+void RequestRecord::Trace() {
+  if (trace_) return;
+  trace_ = MakePooled<RequestTrace>();
+  trace_->Begin(Stage::kRequest);
+  trace_->Begin(Stage::kReceive);
+}
+
+void RequestRecord::Report() {
+  EndedRequest ended{.ended = std::chrono::system_clock::now(),
+                     .outcome = outcome_,
+                     .model = std::string(model_),
+                     .version = {},
+                     .signature = {},
+                     .peer = std::string(peer_),
+                     .traceparent = traceparent_};
   if (signature_) {
-    entry.model = signature_->model();
-    entry.version = signature_->version();
-    entry.signature = signature_->signature();
+    ended.model = signature_->model();
+    ended.version = signature_->version();
+    ended.signature = signature_->signature();
   }
-  Metrics::Instance().access_log().Push(std::move(entry));
+  Metrics& metrics = Metrics::Instance();
+  const bool is_ours = outcome_.protocol == Protocol::kGrpc;
+  if (trace_) {
+    trace_->End(Stage::kRequest);
+    trace_->ended = ended;
+    if (is_ours) metrics.traces().Push(trace_);
+  }
+  if (is_ours && metrics.access_log().on()) metrics.access_log().Push(std::move(ended));
 }
 
 }  // namespace fastserve

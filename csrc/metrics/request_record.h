@@ -2,11 +2,12 @@
 
 #include <chrono>
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/status.h"
+#include "metrics/request_trace.h"
 #include "metrics/signature_metrics.h"
 
 namespace fastserve {
@@ -22,7 +23,8 @@ class RequestRecord {
   RequestRecord(const RequestRecord&) = delete;
   RequestRecord& operator=(const RequestRecord&) = delete;
 
-  // The request begins to come. `peer` outlives the record.
+  // The request begins to come. `peer` outlives the record. Over gRPC it may be chosen to be
+  // traced.
   void Start(Protocol protocol, std::string_view peer);
   // Its last byte has come: latency counts from here, and is 0 for what ends before.
   void Received(size_t bytes);
@@ -36,14 +38,19 @@ class RequestRecord {
     signature_ = std::move(signature);
     model_ = {};
   }
-  // It has been answered. Later calls do nothing.
+  // It has been answered. Later calls do nothing. Over gRPC it is logged, and its trace goes on its
+  // way; over REST that is the gateway's.
   void End(StatusCode code, size_t answer_bytes);
 
-  // The request's traceparent header (W3C Trace Context), for the access log.
+  // The request's traceparent header (W3C Trace Context): who sent it decides whether it is traced.
   void TraceContext(std::string_view traceparent);
+  // It is traced from now on.
+  void Trace();
+  // Null where it is not traced. Lives as long as the record.
+  const std::shared_ptr<RequestTrace>& trace() const { return trace_; }
 
  private:
-  void Log() const;
+  void Report();
 
   bool started_ = false;
   RequestOutcome outcome_;
@@ -53,6 +60,7 @@ class RequestRecord {
   SignatureMetricsPtr signature_;
   std::string_view peer_;
   std::string traceparent_;
+  std::shared_ptr<RequestTrace> trace_;
 };
 
 }  // namespace fastserve

@@ -101,6 +101,7 @@ class Batcher::Request final : public BatchTask {
   const HostTensor& input(size_t index) const { return inputs_[index]; }
 
   const RunSubject& subject() const { return task_->subject(); }
+  RequestTrace* trace() const { return task_->trace(); }
 
   void SetPieces(size_t count) override {
     pieces_.resize(count);
@@ -144,6 +145,14 @@ class Batcher::Request final : public BatchTask {
   std::atomic<size_t> left_{0};
 };
 
+// Calls `note` with each piece whose request is traced.
+template <class Note>
+void Batcher::ForEachTrace(const Batch& batch, Note note) {
+  for (const BatchPiece& piece : batch.pieces) {
+    if (RequestTrace* trace = static_cast<const Request&>(*piece.task).trace()) note(*trace, piece);
+  }
+}
+
 Batcher::Batcher(const Session& session, std::shared_ptr<BatchScheduler> scheduler,
                  std::shared_ptr<const BatchPolicy> policy, BatchingMetrics& metrics)
     : session_(session),
@@ -185,6 +194,7 @@ Status Batcher::Enqueue(RunRequest& request, const std::shared_ptr<RunTask>& tas
   PooledVector<size_t> wanted;
   wanted.reserve(request.fetches.size());
   for (const TF_Output& fetch : request.fetches) wanted.push_back(IndexOf(fetch, queue->fetches));
+  if (RequestTrace* trace = task->trace()) trace->Begin(Stage::kQueue);
   BatchKind kind = KindOf(inputs, queue->options->second.pad_variable_length_inputs);
   ScheduledQueue& batches = *queue->batches;
   return batches.Add(MakePooled<Request>(std::move(queue), std::move(kind), *rows,
@@ -241,7 +251,9 @@ Result<RunOutputs> Batcher::RunBatch(const Queue& queue, const Batch& batch, int
     run.inputs.push_back(std::move(*gathered));
   }
   const auto start = BatchClock::now();
+  ForEachTrace(batch, [](RequestTrace& trace, const BatchPiece&) { trace.Begin(Stage::kRun); });
   Result<RunOutputs> ran = RunNow(session_, run);
+  ForEachTrace(batch, [](RequestTrace& trace, const BatchPiece&) { trace.End(Stage::kRun); });
   if (!ran.ok()) return ran;
   FASTSERVE_RETURN_IF_ERROR(CheckOutputs(*ran, padded));
   if (batch.pieces.size() == 1) {
@@ -265,11 +277,17 @@ void Batcher::Run(const Queue& queue, const Batch& batch) const {
   // Without a row there is none to pad with.
   const int64_t padded = batch.rows == 0 ? 0 : queue.options->second.PaddedSize(batch.rows);
   RecordTaken(queue, batch);
+  ForEachTrace(batch, [padded](RequestTrace& trace, const BatchPiece& piece) {
+    trace.End(Stage::kQueue);
+    trace.Begin(Stage::kBatch);
+    trace.AddBatch(piece.rows, padded);
+  });
   metrics_.RecordBatch(static_cast<size_t>(padded), static_cast<size_t>(padded - batch.rows));
   const Result<RunOutputs> outputs = RunBatch(queue, batch, padded);
   int64_t begin = 0;
   for (const BatchPiece& piece : batch.pieces) {
     auto& request = static_cast<Request&>(*piece.task);
+    if (RequestTrace* trace = request.trace()) trace->End(Stage::kBatch);
     if (outputs.ok()) {
       request.TakePiece(piece.index, *outputs, begin, piece.rows);
     } else {

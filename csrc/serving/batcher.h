@@ -63,6 +63,8 @@ class Batcher {
   std::shared_ptr<Queue> QueueOf(const RunRequest& request, std::string_view signature) const;
   std::shared_ptr<Queue> MakeQueue(const RunRequest& request,
                                    std::shared_ptr<const Options> options) const;
+  template <class Note>
+  static void ForEachTrace(const Batch& batch, Note note);
   void Run(const Queue& queue, const Batch& batch) const;
   void RecordTaken(const Queue& queue, const Batch& batch) const;
   Result<RunOutputs> RunBatch(const Queue& queue, const Batch& batch, int64_t padded) const;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "metrics/request_trace.h"
 #include "serving/rest_body.h"
 
 namespace fastserve {
@@ -14,8 +16,9 @@ namespace fastserve {
 struct RestAnswer {
   StatusCode code = StatusCode::kOk;
   std::string body;
-  RestFormat format = RestFormat::kJson;  // of the body
-  std::string hint;                       // see serving/hint.h; often empty
+  RestFormat format = RestFormat::kJson;                // of the body
+  std::string hint;                                     // see serving/hint.h; often empty
+  std::shared_ptr<const RequestTrace> trace = nullptr;  // where it was asked for
 };
 
 // Answers that worker threads leave for an event loop in another language: the loop watches fd(),

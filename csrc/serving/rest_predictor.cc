@@ -15,6 +15,7 @@ constexpr size_t kInlineBodyBytes = 64 * 1024;
 
 Result<std::shared_ptr<RestTask>> RestPredictor::MakeTask(const RestRequest& request,
                                                           RestBody body) const {
+  const TimedStage parsing(request.record->trace().get(), Stage::kParse);
   if (request.format == RestFormat::kProtobuf) {
     return MakeProtobufTask(services_, request, std::move(body).Take());
   }
@@ -31,6 +32,7 @@ Result<std::shared_ptr<RestTask>> RestPredictor::MakeTask(const RestRequest& req
 std::optional<RestAnswer> RestPredictor::Answer(RestRequest request, RestBody body) {
   request.record = std::make_shared<RequestRecord>();
   request.record->Start(Protocol::kRest, {});
+  if (request.traced) request.record->Trace();
   request.record->Received(body.view().size());
   if (body.view().size() > kInlineBodyBytes) return PostWhole(request, std::move(body));
   const Result<std::shared_ptr<RestTask>> task = MakeTask(request, std::move(body));
@@ -42,31 +44,33 @@ std::optional<RestAnswer> RestPredictor::Answer(RestRequest request, RestBody bo
       Enqueue(*task);
       return std::nullopt;
     case RunPlace::kWorker:
-      return Post(request, &(*task)->servable(), [held = *task] { held->Finish(RunHere(*held)); });
+      return Posted(request, Post(*task, workers_));
   }
   return std::nullopt;
 }
 
 std::optional<RestAnswer> RestPredictor::PostWhole(const RestRequest& request, RestBody body) {
-  return Post(request, this, [this, request, body = std::move(body)]() mutable {
+  RequestTrace* const trace = request.record->trace().get();
+  if (trace != nullptr) trace->Begin(Stage::kReadQueue);
+  return Posted(request, workers_.Post(this, [this, trace, request,
+                                              body = std::move(body)]() mutable {
+    if (trace != nullptr) trace->End(Stage::kReadQueue);
     const Result<std::shared_ptr<RestTask>> task = MakeTask(request, std::move(body));
     if (!task.ok()) return Complete(services_.completions, request, RestFailure(task.status()));
-    const auto run = [held = *task] { held->Finish(RunHere(*held)); };
     switch (PlaceOf(**task)) {
       case RunPlace::kBatch:
         return Enqueue(*task);
       case RunPlace::kWorker:  // among the runs of its model, while others' bodies are read here
-        if (workers_.Post(&(*task)->servable(), run)) return;
+        if (Post(*task, workers_)) return;
         [[fallthrough]];
       case RunPlace::kHere:
-        return run();
+        return (*task)->Finish(RunHere(**task));
     }
-  });
+  }));
 }
 
-std::optional<RestAnswer> RestPredictor::Post(const RestRequest& request, const void* owner,
-                                              std::function<void()> task) {
-  if (workers_.Post(owner, std::move(task))) return std::nullopt;
+std::optional<RestAnswer> RestPredictor::Posted(const RestRequest& request, bool taken) {
+  if (taken) return std::nullopt;
   return Counted(request, RestFailure(Status::Unavailable("The server is shutting down")));
 }
 

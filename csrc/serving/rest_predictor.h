@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -25,10 +24,8 @@ class RestPredictor {
   // Parses and routes; the body is gone then, but for what the request needs of it.
   Result<std::shared_ptr<RestTask>> MakeTask(const RestRequest& request, RestBody body) const;
   std::optional<RestAnswer> PostWhole(const RestRequest& request, RestBody body);
-  // Nothing, as the answer comes later; an answer at once where no task is taken any more.
-  // `owner` as WorkerPool::Post() has it.
-  std::optional<RestAnswer> Post(const RestRequest& request, const void* owner,
-                                 std::function<void()> task);
+  // Nothing where the pool has taken its task, as the answer comes later; else the answer.
+  static std::optional<RestAnswer> Posted(const RestRequest& request, bool taken);
 
   const RestServices services_;
   WorkerPool& workers_;

@@ -10,6 +10,7 @@ RestAnswer Counted(const RestRequest& request, RestAnswer answer) {
   const bool late = request.deadline && RequestRecord::Clock::now() >= *request.deadline;
   request.record->Ask(request.method, request.model);
   request.record->End(late ? StatusCode::kDeadlineExceeded : answer.code, answer.body.size());
+  answer.trace = request.record->trace();
   return answer;
 }
 
@@ -19,12 +20,17 @@ void Complete(CompletionQueue& completions, const RestRequest& request, RestAnsw
 
 RestAnswer RestTask::Answer(const Result<RunOutputs>& ran) const {
   if (!ran.ok()) return RestFailure(ran.status(), IsHintable(ran.status()) ? Hint() : "");
-  Result<Payload> payload = Write(*ran);
+  Result<Payload> payload = Serialise(*ran);
   if (!payload.ok()) return RestFailure(payload.status());
   return {.code = StatusCode::kOk,
           .body = std::move(payload->body),
           .format = payload->format,
           .hint = {}};
+}
+
+Result<RestTask::Payload> RestTask::Serialise(const RunOutputs& ran) const {
+  const TimedStage serialising(trace(), Stage::kSerialise);
+  return Write(ran);
 }
 
 Result<RestTask::Payload> RestTask::WriteJson(JsonFormat format, const RunOutputs& ran) const {

@@ -31,6 +31,7 @@ struct RestRequest {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   RestFormat format = RestFormat::kJson;            // of the body; kPredict alone has others
   bool wants_json = false;                          // also where the format's own answer is another
+  bool traced = false;                              // the answer tells of its stages
   std::shared_ptr<RequestRecord> record = nullptr;  // made by RestPredictor
 };
 
@@ -69,6 +70,7 @@ class RestTask : public RunTask {
   std::optional<Clock::time_point> deadline() const override { return context_.request.deadline; }
   bool abandoned() const override { return false; }
   const RunSubject& subject() const override { return context_.subject; }
+  RequestTrace* trace() const override { return context_.request.record->trace().get(); }
   void Finish(Result<RunOutputs> ran) override {
     Complete(context_.completions, context_.request, Answer(ran));
   }
@@ -87,6 +89,7 @@ class RestTask : public RunTask {
 
  private:
   virtual Result<Payload> Write(const RunOutputs& ran) const = 0;
+  Result<Payload> Serialise(const RunOutputs& ran) const;
   // What may help a client whose inputs were refused; see codec/signature_hint.h.
   virtual std::string Hint() const { return {}; }
 

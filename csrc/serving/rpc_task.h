@@ -28,10 +28,11 @@ class RpcTask : public RunTask {
   bool abandoned() const override { return call_->done(); }
   const RunSubject& subject() const override { return job_.subject(); }
   Result<RunRequest> Prepare() override { return job_.Prepare(); }
+  RequestTrace* trace() const override { return call_->record().trace().get(); }
 
   void Finish(Result<RunOutputs> ran) override {
     if (!ran.ok()) return Fail(ran.status());
-    Result<ByteChain> answer = job_.Answer(*ran);
+    Result<ByteChain> answer = Serialise(*ran);
     if (!answer.ok()) return call_->Finish(answer.status());
     OnAnswered();
     Metrics::Instance().request_log().Offer(*subject().first().metrics, job_.method(),
@@ -48,6 +49,10 @@ class RpcTask : public RunTask {
   const Job& job() const { return job_; }
 
  private:
+  Result<ByteChain> Serialise(const RunOutputs& ran) const {
+    const TimedStage serialising(trace(), Stage::kSerialise);
+    return job_.Answer(ran);
+  }
   void Fail(Status status) {
     const std::string hint = IsHintable(status) ? Hint() : std::string();
     Metadata trailing;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "metrics/request_trace.h"
 #include "serving/run_subject.h"
 #include "serving/session_run.h"
 #include "serving/worker_pool.h"
@@ -29,6 +30,8 @@ class RunTask {
   virtual Result<RunRequest> Prepare() = 0;
   // Takes the outcome. Once.
   virtual void Finish(Result<RunOutputs> ran) = 0;
+  // Where its stages are noted; null: nowhere. The same as long as the task is there.
+  virtual RequestTrace* trace() const { return nullptr; }
 };
 
 // Where a task is run: on the thread that has it, among others by its servable's batcher, or on
@@ -46,6 +49,10 @@ Result<RunOutputs> RunHere(RunTask& task);
 // thread.
 void Enqueue(std::shared_ptr<RunTask> task);
 
+// Has the task run by a thread of the pool. False, and there will be no Finish(), once the pool has
+// stopped.
+bool Post(std::shared_ptr<RunTask> task, WorkerPool& workers);
+
 // Has the task of a gRPC call run where it belongs. `Task` is moved, to the heap only when it has
 // to wait.
 template <class Task>
@@ -55,12 +62,8 @@ void Dispatch(Task task, WorkerPool& workers) {
       return task.Finish(RunHere(task));
     case RunPlace::kBatch:
       return Enqueue(std::make_shared<Task>(std::move(task)));
-    case RunPlace::kWorker: {
-      const Servable* owner = &task.servable();
-      workers.Post(owner, [held = std::make_shared<Task>(std::move(task))] {
-        if (!held->abandoned()) held->Finish(RunHere(*held));
-      });
-    }
+    case RunPlace::kWorker:
+      Post(std::make_shared<Task>(std::move(task)), workers);
   }
 }
 

@@ -25,12 +25,31 @@ def record_rest(model: bytes, code: int, seconds: float) -> None:
 def enable_access_log() -> None:
     """Keeps an entry of each native gRPC call from now on, to be taken; 65,536 may wait."""
 
-def take_access_log(timeout_s: float) -> list[tuple[Any, ...]]:
-    """Takes the entries that wait; waits, without the GIL, for the first one.
+EndedRequest: TypeAlias = tuple[float, int, int, float, int, int, str, str, str, str, str]
+"""(seconds since the epoch, method, code, seconds, bytes in, bytes out, model, version, signature,
+peer, traceparent)."""
 
-    (seconds since the epoch, method, code, seconds, bytes in, bytes out, model, version, signature,
-    peer, traceparent).
+def take_access_log(timeout_s: float) -> list[EndedRequest]:
+    """Takes the entries that wait; waits, without the GIL, for the first one."""
+
+Trace: TypeAlias = tuple[EndedRequest, tuple[tuple[int, int], ...], tuple[int, int, int]]
+"""A request, begin and end of its stages (observe/stages.py), and how it was batched.
+
+Times are of time.monotonic_ns(), 0 for what has not been. Batched: rows of the request, batches
+that had some of them, rows of all these with padding; zeros without batching.
+"""
+
+def enable_traces(ratio: float) -> None:
+    """Traces native gRPC calls from now on, to be taken; 8,192 may wait.
+
+    Whether one is, its traceparent says; of those without a share of `ratio`, from 0 to 1, is.
     """
+
+def is_traced(traceparent: str) -> bool:
+    """Returns whether a REST request with that header, maybe "", is to be traced. Any thread."""
+
+def take_traces() -> list[Trace]:
+    """Takes the traces that wait."""
 
 def set_request_log_rates(rates: Mapping[str, float]) -> None:
     """Replaces, model by model, the share (0 to 1) of the requests over gRPC that is kept.
@@ -277,8 +296,9 @@ class RestBody:
         """Raises MemoryError."""
     def __len__(self) -> int: ...
 
-RestAnswer: TypeAlias = tuple[int, bytes | memoryview, str, bytes]
-"""The gRPC code's number, body, format of the body, and a hint for a header field or b""."""
+RestAnswer: TypeAlias = tuple[int, bytes | memoryview, str, bytes, Trace | None]
+"""The gRPC code's number, body, format of the body, a hint for a header field or b"", and the trace
+where it was asked for."""
 
 class Server:
     """The native server: gRPC port, routing, sessions' runs, JSON predict."""
@@ -340,13 +360,14 @@ class Server:
         format: str,
         wants_json: bool,
         timeout_s: float | None,
+        traced: bool = False,
     ) -> RestAnswer | None:
         """Answers a REST request; errors have a body too.
 
         `method` is "predict", "classify" or "regress", `format` "json" or, for a predict,
         "protobuf" or "npy". `wants_json`: where another form of answer would be usual. A RestBody
-        is taken over, and cannot be used again. None when the answer comes later, from
-        rest_completions(), under `token`.
+        is taken over, and cannot be used again. `traced`: the answer has its trace. None when the
+        answer comes later, from rest_completions(), under `token`.
         """
     @property
     def connections(self) -> int:

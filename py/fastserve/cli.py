@@ -77,6 +77,7 @@ def server_config(values: Mapping[str, Any]) -> ServerConfig:
             cors=values["rest_api_enable_cors_support"],
             ssl_config_file=values["rest_ssl_config_file"],
             gzip_replies=values["rest_gzip_replies"],
+            server_timing=values["rest_server_timing"],
             header_timeout_s=values["rest_header_timeout_seconds"],
             body_timeout_s=values["rest_body_timeout_seconds"],
         ),
@@ -227,6 +228,8 @@ def _observe_config(values: Mapping[str, Any]) -> ObserveConfig:
         serving_page=read_monitoring_path(path) if path else "",
         log_format=values["log_format"],
         access_log=values["access_log"],
+        otlp_endpoint=values["otlp_endpoint"],
+        trace_sample_ratio=values["trace_sample_ratio"],
         drain_delay_s=values["drain_delay_seconds"],
     )
 

@@ -240,6 +240,12 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
             "bytes; 0: none",
         ),
         Flag(
+            "rest_server_timing",
+            _boolean,
+            False,
+            "replies have a Server-Timing header: how long queue, run and the other parts took",
+        ),
+        Flag(
             "rest_gzip_replies",
             _boolean,
             False,
@@ -526,6 +532,20 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("enable_metrics", _boolean, True, "fastserve's own metrics at /metrics of that port"),
         Flag("log_format", str, "text", "of the lines on standard error: text or json"),
         Flag("access_log", str, "", "file to append one line a request to; -: standard error"),
+        Flag(
+            "otlp_endpoint",
+            str,
+            "",
+            "OpenTelemetry collector to send traces of requests to, by OTLP over gRPC, as "
+            "http://collector:4317; needs pip install 'fastserve[otlp]'",
+        ),
+        Flag(
+            "trace_sample_ratio",
+            _number,
+            0.01,
+            "share, 0 to 1, of the requests without a traceparent that are traced; of those with "
+            "one it says whether",
+        ),
     ),
     "Taken for TensorFlow Serving's sake, without effect": (
         *(

@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uvloop
 
@@ -55,10 +55,16 @@ from fastserve.sources.file_system import FileSystemSource
 from fastserve.sources.remote import RemoteSource, default_directory
 from fastserve.watched_file import WatchedFile
 
+if TYPE_CHECKING:
+    from fastserve.observe.traces import Traces
+
 _LOGGER = logging.getLogger(__name__)
 
 _STOP_MARGIN_S = 1.0
 """After the grace, for the native side to cut off what is left."""
+
+_LAST_TRACES_S = 1.0
+"""At the end, for the collector to take the last traces."""
 
 
 def serve(config: ServerConfig) -> int:
@@ -123,6 +129,7 @@ class ModelServer:
         self._files = [*self._certificate_files(), *self._token_files()]
         self._stopping = asyncio.Event()
         self._access_log = _access_log(config.observe)
+        self._traces = _traces(config.observe)
         self._rpcs = RpcServer(self._native, access_log=self._access_log)
         self._mount_services()
         self._gateway = Gateway(
@@ -132,6 +139,7 @@ class ModelServer:
             pages=self._pages(),
             authenticate=config.auth.enabled,
             access_log=self._access_log,
+            traces=self._traces,
         )
 
     async def run(self) -> int:
@@ -363,6 +371,8 @@ class ModelServer:
         if self._access_log is not None:
             self._access_log.write_now()
         self._request_log.write_now()
+        if self._traces is not None:
+            self._traces.stop(_LAST_TRACES_S)
 
     async def _stop_native(self, drained: asyncio.Future[bool]) -> bool:
         """Stops the data plane once gRPC is drained. Returns whether nothing was cut off."""
@@ -381,6 +391,19 @@ def _access_log(config: ObserveConfig) -> AccessLog | None:
     if not config.access_log:
         return None
     return AccessLog(config.access_log, as_json=config.log_format == "json")
+
+
+def _traces(config: ObserveConfig) -> Traces | None:
+    """Begins to send traces, if that is asked for. Raises ConfigError."""
+    if not config.otlp_endpoint:
+        return None
+    try:
+        from fastserve.observe.traces import Traces
+    except ImportError as error:
+        raise ConfigError(
+            f"--otlp_endpoint needs the package of {error.name}: pip install 'fastserve[otlp]'"
+        ) from error
+    return Traces(config.otlp_endpoint, config.trace_sample_ratio)
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -93,6 +93,8 @@ class RestConfig:
     """Replies may be read by pages of any origin."""
     gzip_replies: bool = False
     """Replies are compressed for clients that admit it."""
+    server_timing: bool = False
+    """Replies say how long their parts took."""
     header_timeout_s: float = 20.0
     """From the first byte of a request to the end of its header; 0: no limit."""
     body_timeout_s: float = 30.0

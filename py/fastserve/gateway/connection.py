@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import httptools
 
@@ -16,6 +16,10 @@ from fastserve.gateway.limits import Limits, Receiving
 from fastserve.gateway.replies import Reply, error_body, html_reply, render_head
 from fastserve.gateway.request import Body, Request
 from fastserve.observe.access_log import AccessLog
+from fastserve.observe.stages import server_timing
+
+if TYPE_CHECKING:
+    from fastserve.observe.traces import Traces
 
 _MAX_PIPELINED = 64
 """A client that sends more requests ahead waits until its earlier ones are answered."""
@@ -56,6 +60,9 @@ class Handler(Protocol):
     """Header fields of the API's replies."""
 
     access_log: AccessLog | None
+    traces: Traces | None
+    server_timing: bool
+    """Replies say how long their parts took."""
 
     def make_body(self, request: Request) -> Body:
         """Returns what takes the pieces of a request's body; its header is known."""
@@ -261,6 +268,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._deaf:
             return
         request = self._request
+        request.received = time.monotonic()
         self._deaf = not request.keep_alive
         self._waiting.append(request)
         self._waiting_bytes += request.size
@@ -296,6 +304,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         def done(reply: Reply) -> None:
             if self._handler.access_log is not None:
                 self._log(self._handler.access_log, request, reply)
+            if self._handler.traces is not None and request.traced_as:
+                self._trace(self._handler.traces, request, reply)
+            if self._handler.server_timing:
+                line = server_timing(reply.trace, time.monotonic() - request.begun)
+                reply = dataclasses.replace(reply, fields=reply.fields + line)
             if not request.keep_alive or self._handler.draining:
                 self._write(reply, b"Connection: close\r\n")
             elif request.is_http_1_0:
@@ -305,8 +318,26 @@ class HttpConnection(asyncio.BufferedProtocol):
 
         return done
 
-    def _log(self, access_log: AccessLog, request: Request, reply: Reply) -> None:
+    def _peer(self) -> tuple[str, int] | None:
         name = self._transport.get_extra_info("peername") if self._transport else None
+        return name[:2] if name else None
+
+    def _trace(self, traces: Traces, request: Request, reply: Reply) -> None:
+        is_tls = self._transport and self._transport.get_extra_info("sslcontext") is not None
+        traces.record_rest(
+            verb=request.verb,
+            scheme="https" if is_tls else "http",
+            target=request.target.decode("latin-1"),
+            route=request.traced_as,
+            status=reply.status,
+            peer=self._peer(),
+            traceparent=request.traceparent,
+            times=(request.begun, request.received, time.monotonic()),
+            trace=reply.trace,
+        )
+
+    def _log(self, access_log: AccessLog, request: Request, reply: Reply) -> None:
+        name = self._peer()
         access_log.record(
             "rest",
             f"{request.verb} {request.target.decode('latin-1')}".strip(),

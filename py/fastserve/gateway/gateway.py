@@ -14,7 +14,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from fastserve import _native, protos
 from fastserve.config.server import RestConfig
@@ -49,6 +49,9 @@ from fastserve.services.json_format import metadata_json, status_json, to_json
 from fastserve.services.model_list import model_list
 from fastserve.services.model_service import model_status
 from fastserve.services.prediction_service import SIGNATURE_DEF, model_metadata
+
+if TYPE_CHECKING:
+    from fastserve.observe.traces import Traces
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -102,6 +105,7 @@ class RestPredictor(Protocol):
         format: str,
         wants_json: bool,
         timeout_s: float | None,
+        traced: bool,
     ) -> _native.RestAnswer | None:
         """Returns the answer, or None when it comes later under `token`."""
 
@@ -131,6 +135,7 @@ class Gateway:
         pages: Mapping[str, Page],
         authenticate: bool = False,
         access_log: AccessLog | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`pages` are by path, and hide no path of the API.
 
@@ -148,6 +153,8 @@ class Gateway:
         self._backend = backend
         self._pages = pages
         self.access_log = access_log
+        self.traces = traces
+        self.server_timing = config.server_timing
         self._connections: set[HttpConnection] = set()
         self._tokens = itertools.count(1)
         self._pending: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
@@ -298,7 +305,10 @@ class Gateway:
             _counted(route.model, done)(error_reply(ServingError(INVALID_ARGUMENT, text)))
             return
         rather_json = body_type == "npy" and prefers_json(request.accept, NATIVE_TYPES["npy"])
-        answer = functools.partial(self._run, route, body_type, rather_json, done=done)
+        if self.traces is not None and _native.is_traced(request.traceparent):
+            request.traced_as = route.pattern
+        traced = self.server_timing or request.traced_as != ""
+        answer = functools.partial(self._run, route, body_type, rather_json, traced, done=done)
         # The native side has it from here on, and may drop it sooner than the request ends.
         body, request.body = request.body, b""
         if not request.gzip:
@@ -310,7 +320,14 @@ class Gateway:
             self._beside(unpack, answer, _counted(route.model, done))
 
     def _run(
-        self, route: Route, body_type: str, wants_json: bool, body: bytes | Body, *, done: Done
+        self,
+        route: Route,
+        body_type: str,
+        wants_json: bool,
+        traced: bool,
+        body: bytes | Body,
+        *,
+        done: Done,
     ) -> None:
         token = next(self._tokens)
         answer = self._predictor.answer_rest(
@@ -323,6 +340,7 @@ class Gateway:
             body_type,
             wants_json,
             self._timeout_s,
+            traced,
         )
         if answer is not None:
             done(_reply(*answer))
@@ -418,10 +436,16 @@ def _unknown_model(route: Route) -> ServingError:
     return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
 
 
-def _reply(code: int, body: bytes | memoryview, body_type: str, hint: bytes) -> Reply:
+def _reply(
+    code: int,
+    body: bytes | memoryview,
+    body_type: str,
+    hint: bytes,
+    trace: _native.Trace | None,
+) -> Reply:
     """Returns the native side's answer as a reply."""
     fields = b"Fastserve-Hint: %b\r\n" % hint if hint else b""
-    return Reply(http_status(code), body, NATIVE_TYPES[body_type], fields=fields)
+    return Reply(http_status(code), body, NATIVE_TYPES[body_type], fields=fields, trace=trace)
 
 
 def _compressed(reply: Reply) -> Reply:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from fastserve import _native
 from fastserve.errors import ServingError
 from fastserve.gateway.media import JSON
 
@@ -63,6 +64,8 @@ class Reply:
     """The connection ends with it."""
     fields: bytes = b""
     """Further header fields, each with its line's end."""
+    trace: _native.Trace | None = field(default=None, compare=False)
+    """What the native side says of the request's way, where it was asked."""
     # What is counted; the client sees nothing of it.
     code: int = field(default=0, compare=False)
     """The canonical code that `status` stands for."""

@@ -43,7 +43,11 @@ class Request:
     head_size: int = 0
     begun: float = 0.0
     """By time.monotonic()."""
+    received: float = 0.0
+    """By the same clock: when its last byte had come."""
     traceparent: str = ""
+    traced_as: str = ""
+    """The route's pattern, where the request is traced."""
     refusal: Reply | None = None
     """The answer to one that is not to be handled; its body is not kept then."""
 

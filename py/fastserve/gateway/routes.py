@@ -73,6 +73,13 @@ class Route:
     """Of EXAMPLE; empty for the default one."""
 
     @property
+    def pattern(self) -> str:
+        """What all requests to run a model have as their path, as /v1/models/{model}:predict."""
+        of = "/versions/{version}" if self.version is not None else ""
+        of = "/labels/{label}" if self.label is not None else of
+        return f"/v1/models/{{model}}{of}:{self.method.value}"
+
+    @property
     def is_text(self) -> bool:
         """Whether model and label are UTF-8, as those of every served model are."""
         try:

@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, health, logs."""
+"""What an operator sees: metrics, health, logs, traces."""

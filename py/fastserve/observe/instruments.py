@@ -83,5 +83,7 @@ access_log_dropped = Counter()
 """Entries of the control plane; those of native calls are counted natively."""
 request_log_dropped = Counter()
 """Requests that could not be written; those that came too fast are counted natively."""
+traces_dropped = Counter()
+"""Traced requests over REST that came too fast; those over gRPC are counted natively."""
 warmup_micros = Histogram(exponential(10, 1.8, 33), "model_path", "status")
 warmup_records = Counter("model_path", "status")

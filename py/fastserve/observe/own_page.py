@@ -154,7 +154,12 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     )
     lost = snapshot.native["request_log_dropped"] + instruments.request_log_dropped.total()
     unlogged.samples.append(((), lost))
-    return [in_flight, open_ones, memory, dropped, unlogged]
+    untraced = Family(
+        "fastserve_traces_dropped_total", "counter", "Traces for which the collector was too slow."
+    )
+    lost = snapshot.native["traces_dropped"] + instruments.traces_dropped.total()
+    untraced.samples.append(((), lost))
+    return [in_flight, open_ones, memory, dropped, unlogged, untraced]
 
 
 def _resident_bytes() -> int:

@@ -109,16 +109,14 @@ TEST(BatchingMetrics, AreCountedByVersionAndForTheProcess) {
   EXPECT_EQ(read.queuing_latency.counts[3], 1u);  // from 144 us to 172.8 us
 }
 
-TEST(AccessLog, IsTakenInOrderAndBounded) {
-  AccessLog log;
-  for (size_t i = 0; i < AccessLog::kMaxWaiting + 5; ++i) {
-    log.Push({.outcome = {.bytes_in = i}, .model = "m"});
-  }
-  EXPECT_EQ(log.dropped(), 5u);
-  const auto taken = log.Take(std::chrono::milliseconds(0));
-  ASSERT_EQ(taken.size(), AccessLog::kMaxWaiting);
+TEST(ReportQueue, IsTakenInOrderAndBounded) {
+  ReportQueue<EndedRequest> queue(100);
+  for (size_t i = 0; i < 105; ++i) queue.Push({.outcome = {.bytes_in = i}, .model = "m"});
+  EXPECT_EQ(queue.dropped(), 5u);
+  const auto taken = queue.Take(std::chrono::milliseconds(0));
+  ASSERT_EQ(taken.size(), 100u);
   EXPECT_EQ(taken[1].outcome.bytes_in, 1u);
-  EXPECT_TRUE(log.Take(std::chrono::milliseconds(1)).empty());
+  EXPECT_TRUE(queue.Take(std::chrono::milliseconds(1)).empty());
 }
 
 TEST(RequestLog, KeepsTheShareThatIsAskedForUpToItsBytes) {
