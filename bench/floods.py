@@ -12,18 +12,16 @@ import argparse
 import contextlib
 import multiprocessing
 import socket
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from .harness import PREDICT_PATH, BenchError, Load, LoadResult, Server, run_load
+from .command import command_parser, conclude
+from .harness import PREDICT_PATH, Load, LoadResult, Server, resident_kib, run_load
 from .idle_connections import PREFACE, SETTINGS, SETTINGS_ACK, frame, header_block
-from .servers import add_fastserve_options
-from .soak import VersionedModel, resident_kib, serving
+from .soak import VersionedModel, serving
 
 DATA, HEADERS, PRIORITY, RST_STREAM, PING, CONTINUATION = 0, 1, 2, 3, 6, 9
 END_STREAM, END_HEADERS = 0x1, 0x4
@@ -135,6 +133,11 @@ def row(kind: str, before: LoadResult, beside: LoadResult, grown_kib: int, cuts:
 
 def measure(options: argparse.Namespace, work: Path) -> bool:
     """Prints the table. Whether no request failed and no p99 grew too much."""
+    print(
+        "| flood | p99 us before | beside it | times | errors | server cores before | beside it "
+        "| grown MiB | cut off |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     passed = True
     model = VersionedModel(1, work)
     exchange = model.exchange(1)
@@ -151,35 +154,18 @@ def measure(options: argparse.Namespace, work: Path) -> bool:
             errors = before.error_count + beside.error_count
             times = beside.latency_us["p99"] / before.latency_us["p99"]
             passed = passed and errors == 0 and times <= MOST_TIMES
+    print(f"\nno errors, and p99 at most {MOST_TIMES} times as long: {'yes' if passed else 'NO'}")
     return passed
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench floods",
-        description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = command_parser("floods", __doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    add_fastserve_options(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when others were served well beside every flood, else 1; 2 when it could not be run."""
-    options = parse(arguments)
-    print(
-        "| flood | p99 us before | beside it | times | errors | server cores before | beside it "
-        "| grown MiB | cut off |"
-    )
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
-    try:
-        with tempfile.TemporaryDirectory(prefix="fastserve-bench-") as work:
-            passed = measure(options, Path(work))
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"\nno errors, and p99 at most {MOST_TIMES} times as long: {'yes' if passed else 'NO'}")
-    return 0 if passed else 1
+    return conclude(measure, parse(arguments))

@@ -269,6 +269,14 @@ class Server:
         return True
 
 
+def resident_kib(pid: int, key: str = "VmRSS") -> int:
+    """The process's resident set; with the key VmHWM the most that it was."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1])
+    raise BenchError(f"no {key} of process {pid}")
+
+
 def _children() -> dict[int, list[int]]:
     """The children of every process."""
     children: dict[int, list[int]] = {}

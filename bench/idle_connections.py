@@ -9,15 +9,13 @@ import argparse
 import contextlib
 import resource
 import socket
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from .harness import ROOT, BenchError, Server, run_script
-from .servers import add_fastserve_options, fastserve_command
-from .soak import resident_kib
+from .command import command_parser, conclude
+from .harness import ROOT, BenchError, Server, resident_kib, run_script
+from .servers import fastserve_command
 
 MODEL = "short_answer"
 LIMIT_KIB = 16.0
@@ -87,7 +85,7 @@ def allow_files(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
 
 
-def measure(options: argparse.Namespace, work: Path) -> float:
+def kib_each(options: argparse.Namespace, work: Path) -> float:
     """KiB of resident memory a connection."""
     allow_files(options.connections + OTHER_FILES)
     base_path = work / MODEL
@@ -104,30 +102,24 @@ def measure(options: argparse.Namespace, work: Path) -> float:
             return (resident_kib(server.pid) - before) / options.connections
 
 
+def measure(options: argparse.Namespace, work: Path) -> bool:
+    """Prints the figure. Whether a connection keeps to the limit."""
+    figure = kib_each(options, work)
+    passed = figure <= LIMIT_KIB
+    print(
+        f"{options.connections} connections: {figure:.1f} KiB each, "
+        f"at most {LIMIT_KIB:.0f} allowed: {'yes' if passed else 'NO'}"
+    )
+    return passed
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench idle_connections",
-        description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = command_parser("idle_connections", __doc__)
     parser.add_argument("--connections", type=int, default=5000)
-    add_fastserve_options(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when a connection keeps to the limit, else 1; 2 when the run could not be carried out."""
-    options = parse(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="fastserve-bench-") as work:
-            figure = measure(options, Path(work))
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 2
-    verdict = "yes" if figure <= LIMIT_KIB else "NO"
-    print(
-        f"{options.connections} connections: {figure:.1f} KiB each, "
-        f"at most {LIMIT_KIB:.0f} allowed: {verdict}"
-    )
-    return 0 if figure <= LIMIT_KIB else 1
+    return conclude(measure, parse(arguments))

@@ -18,9 +18,6 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +35,7 @@ from tensorflow_serving.apis import (  # type: ignore[import-untyped]
     prediction_service_pb2_grpc,
 )
 
+from .command import command_parser, conclude
 from .harness import (
     PREDICT_PATH,
     ROOT,
@@ -46,11 +44,11 @@ from .harness import (
     Load,
     LoadResult,
     Server,
+    resident_kib,
     run_load,
     run_script,
 )
-from .servers import add_fastserve_options, entry, fastserve_command, model_config
-from .soak import resident_kib
+from .servers import entry, fastserve_command, model_config
 
 CALM_LOAD = Load(connections=2, streams=1)
 WAIT_S = 60.0
@@ -270,13 +268,19 @@ def first(options: argparse.Namespace, work: Path) -> dict[str, Any]:
 MODES = {"cycles": cycles, "calm": calm, "many": many, "first": first}
 
 
+def measure(options: argparse.Namespace, work: Path) -> bool:
+    """Prints the report as JSON. Whether it passed."""
+    try:
+        report = MODES[options.mode](options, work)
+    except grpc.RpcError as error:
+        raise BenchError(str(error)) from error
+    print(json.dumps(report, indent=1))
+    return bool(report["passed"])
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench lifecycle",
-        description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = command_parser("lifecycle", __doc__)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("--count", type=int, default=100, help="cycles of the cycles mode")
     parser.add_argument(
@@ -285,18 +289,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="of the calm and first modes")
     parser.add_argument("--models", type=int, default=200, help="of the many mode")
     parser.add_argument("--idle_seconds", type=float, default=20.0, help="of the many mode")
-    add_fastserve_options(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
-    options = parse(arguments)
-    with tempfile.TemporaryDirectory(prefix="fastserve-lifecycle-") as work:
-        try:
-            report = MODES[options.mode](options, Path(work))
-        except (BenchError, grpc.RpcError, subprocess.SubprocessError) as error:
-            print(error, file=sys.stderr)
-            return 2
-    print(json.dumps(report, indent=1))
-    return 0 if report["passed"] else 1
+    """0 when the mode's report passed, 1 when not, 2 when it could not run."""
+    return conclude(measure, parse(arguments))

@@ -13,17 +13,15 @@ import argparse
 import base64
 import http.client
 import json
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .harness import ROOT, BenchError, Server, run_script
-from .servers import add_fastserve_options, fastserve_command
-from .soak import resident_kib
+from .command import command_parser, conclude
+from .harness import ROOT, BenchError, Server, resident_kib, run_script
+from .servers import fastserve_command
 
 MODEL = "short_answer"
 LIMIT = 2.5
@@ -114,21 +112,10 @@ def parse_size(text: str) -> int:
     return int(text[:-1]) * UNITS[text[-1]] if text[-1] in UNITS else int(text)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench rest_memory",
-        description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--sizes", nargs="+", default=["64K", "1M", "10M"])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    add_fastserve_options(parser)
-    return parser.parse_args(arguments)
-
-
-def measure(options: argparse.Namespace, work: Path) -> float:
-    """Prints a line for each body; the highest figure."""
+def measure(options: argparse.Namespace, work: Path) -> bool:
+    """Prints a line for each body. Whether every figure keeps to the limit."""
+    print("| body | bytes | tensor | growth | per byte of the body, without the tensor |")
+    print("|---|--:|--:|--:|--:|")
     base_path = work / MODEL
     script = ROOT / "bench" / "load" / "short_answer_model.py"
     run_script(script, "--out", str(base_path))
@@ -144,21 +131,19 @@ def measure(options: argparse.Namespace, work: Path) -> float:
             highest = max(highest, figure)
             sizes = f"{len(body.text):,} | {body.tensor_bytes:,} | {grown:,}"
             print(f"| {kind} | {sizes} | {figure:.2f} |", flush=True)
-    return highest
+    passed = highest <= LIMIT
+    print(f"\nat most {LIMIT} allowed, {highest:.2f} reached: {'yes' if passed else 'NO'}")
+    return passed
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = command_parser("rest_memory", __doc__)
+    parser.add_argument("--sizes", nargs="+", default=["64K", "1M", "10M"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when every figure keeps to the limit, else 1; 2 when the run could not be carried out."""
-    options = parse(arguments)
-    print("| body | bytes | tensor | growth | per byte of the body, without the tensor |")
-    print("|---|--:|--:|--:|--:|")
-    try:
-        with tempfile.TemporaryDirectory(prefix="fastserve-bench-") as work:
-            highest = measure(options, Path(work))
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(
-        f"\nat most {LIMIT} allowed, {highest:.2f} reached: {'yes' if highest <= LIMIT else 'NO'}"
-    )
-    return 0 if highest <= LIMIT else 1
+    return conclude(measure, parse(arguments))

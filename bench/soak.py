@@ -20,13 +20,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .command import command_parser, conclude
 from .harness import (
     PREDICT_PATH,
     ROOT,
@@ -37,10 +37,11 @@ from .harness import (
     Server,
     loadgen_command,
     read_result,
+    resident_kib,
     run_load,
     run_script,
 )
-from .servers import add_fastserve_options, fastserve_command
+from .servers import fastserve_command
 
 MODEL = "half_plus_two"
 FULL_LOAD = Load(connections=8, streams=32)
@@ -251,14 +252,6 @@ class MemoryReport:
         return self.late_kib - self.early_kib <= self.allowed_growth_kib
 
 
-def resident_kib(pid: int, key: str = "VmRSS") -> int:
-    """The process's resident set; with the key VmHWM the most that it was."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1])
-    raise BenchError(f"no {key} of process {pid}")
-
-
 def await_version(model: VersionedModel, port: int) -> None:
     """Waits until the newest version, and no other, answers."""
     deadline = time.monotonic() + 30
@@ -306,29 +299,22 @@ MODES: dict[str, Callable[[argparse.Namespace, Path], SwapReport | MemoryReport 
 }
 
 
+def measure(options: argparse.Namespace, work: Path) -> bool:
+    """Prints the report as JSON. Whether it passed."""
+    report = MODES[options.mode](options, work)
+    print(json.dumps({**asdict(report), "passed": report.passed}, indent=1))
+    return report.passed
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench soak",
-        description=(__doc__ or "").split("\n", 1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = command_parser("soak", __doc__)
     parser.add_argument("mode", choices=list(MODES))
     parser.add_argument("--seconds", type=float, default=30.0, help="of swap and unruly")
     parser.add_argument("--swaps", type=int, default=100, help="of the memory mode")
-    add_fastserve_options(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the report as JSON. 0 when it passed, 1 when not, 2 when it could not run."""
-    options = parse(arguments)
-    soak = MODES[options.mode]
-    with tempfile.TemporaryDirectory(prefix="fastserve-soak-") as work:
-        try:
-            report = soak(options, Path(work))
-        except BenchError as error:
-            print(error, file=sys.stderr)
-            return 2
-    print(json.dumps({**asdict(report), "passed": report.passed}, indent=1))
-    return 0 if report.passed else 1
+    """0 when the mode's report passed, 1 when not, 2 when it could not run."""
+    return conclude(measure, parse(arguments))

@@ -1,5 +1,7 @@
 #include "base/block_pool.h"
 
+#include <malloc.h>
+
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -81,6 +83,12 @@ void BlockPool::Free(void* block, size_t size) {
   if (kept.room == 0 && !Open()) return std::free(block);
   --kept.room;
   kept.first = new (block) Block{kept.first};
+}
+
+void BlockPool::Free(void* block) {
+  const size_t room = ::malloc_usable_size(block);
+  if (!kKeeps || room > kMaxBlock) return std::free(block);
+  Free(block, BlockSize(SizeIndex(room + 1) - 1));  // the largest that it may serve as
 }
 
 }  // namespace fastserve

@@ -38,6 +38,9 @@ class BlockPool {
   static void* Allocate(size_t size);
   // `size` as it was allocated. Any thread.
   static void Free(void* block, size_t size);
+  // For who does not know the size; a block of malloc(), of 16 bytes or more, may go here, too. Any
+  // thread.
+  static void Free(void* block);
 };
 
 // The pool for the standard library's types.

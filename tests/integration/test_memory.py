@@ -12,7 +12,7 @@ from support.waiting import wait_until
 
 WARM_UP, SWAPS = 3, 12
 MARGIN_BYTES = 24 << 20
-CONNECTIONS, CONNECTION_BYTES = 1000, 16 << 10
+CONNECTIONS, CONNECTION_BYTES = 1000, 14 << 10
 
 
 def test_memory_is_flat_over_version_swaps(
@@ -43,7 +43,7 @@ def test_memory_is_flat_over_version_swaps(
     server.stop()
 
 
-def test_idle_connection_costs_at_most_16_kib(
+def test_idle_connection_costs_at_most_14_kib(
     start_server: StartServer, recorded_models: Path
 ) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -123,7 +123,9 @@ void Connection::Linger() {
 
 void Connection::Look(EventLoop::Clock::time_point now) {
   if (lingering_) return;
-  const Http2Session& http2 = session_.http2();
+  Http2Session& http2 = session_.http2();
+  const uint64_t moved = received_ + sent_;
+  if (std::exchange(moved_, moved) == moved && http2.output().empty()) http2.output().Shrink();
   switch (watch_.Look(now, {.established = socket_.established(),
                             .greeted = http2.greeted(),
                             .calls = session_.calls_in_flight(),
@@ -136,7 +138,7 @@ void Connection::Look(EventLoop::Clock::time_point now) {
     case ConnectionWatch::Action::kNone:
       return;
     case ConnectionWatch::Action::kPing:
-      session_.http2().Ping();
+      http2.Ping();
       return OnOutput();
     case ConnectionWatch::Action::kDrain:
       return StartDrain();

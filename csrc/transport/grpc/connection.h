@@ -56,6 +56,7 @@ class Connection : private EventLoop::Watcher,
   ConnectionWatch watch_;
   uint64_t received_ = 0;     // bytes, in total
   uint64_t sent_ = 0;         // bytes, in total
+  uint64_t moved_ = 0;        // bytes, either way, until the last look
   EventLoop::TimerId timer_;  // of draining, then of lingering
   bool watching_output_ = false;
   bool draining_ = false;

@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "transport/http2/session_memory.h"
-
 namespace fastserve {
 namespace {
 
@@ -192,7 +190,7 @@ Http2Session::Http2Session(Http2Events& events, const Http2Limits& limits)
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_stream_reset_rate_limit(options, limits.reset_burst, limits.resets_per_second);
-  nghttp2_mem memory = SessionMemory();  // copied
+  nghttp2_mem memory = memory_.functions();
   nghttp2_session_server_new3(&session_, callbacks, this, options, &memory);
   nghttp2_option_del(options);
   const nghttp2_settings_entry settings[] = {

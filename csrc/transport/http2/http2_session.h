@@ -8,6 +8,7 @@
 #include "base/byte_buffer.h"
 #include "base/status.h"
 #include "transport/http2/frame_scanner.h"
+#include "transport/http2/session_memory.h"
 #include "transport/http2/token_bucket.h"
 #include "transport/net/output_queue.h"
 
@@ -173,6 +174,7 @@ class Http2Session {
 
   Http2Events& events_;
   const Http2Limits limits_;
+  SessionMemory memory_;
   nghttp2_session* session_ = nullptr;
   OutputQueue output_;
   size_t pull_limit_ = 0;

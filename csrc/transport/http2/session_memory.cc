@@ -1,8 +1,9 @@
 #include "transport/http2/session_memory.h"
 
+#include <malloc.h>
+
 #include <algorithm>
-#include <cstddef>
-#include <cstdlib>
+#include <cstdint>
 #include <cstring>
 
 #include "base/block_pool.h"
@@ -14,51 +15,56 @@ namespace {
 // rounds less.
 constexpr size_t kLargestOfAStream = 1024;
 
-// Each block begins with its size, for nghttp2 does not tell when it frees one.
-constexpr size_t kHead = alignof(std::max_align_t);
-static_assert(kHead >= sizeof(size_t));
-
-char* BlockOf(void* memory) { return static_cast<char*>(memory) - kHead; }
-
-size_t SizeOf(void* memory) {
-  size_t size = 0;
-  std::memcpy(&size, BlockOf(memory), sizeof(size));
-  return size;
-}
-
-void* Allocate(size_t size, void*) {
-  char* const block = static_cast<char*>(
-      size <= kLargestOfAStream ? BlockPool::Allocate(kHead + size) : std::malloc(kHead + size));
-  if (block == nullptr) return nullptr;
-  std::memcpy(block, &size, sizeof(size));
-  return block + kHead;
-}
-
-void Free(void* memory, void*) {
-  if (memory == nullptr) return;
-  const size_t size = SizeOf(memory);
-  if (size <= kLargestOfAStream) {
-    BlockPool::Free(BlockOf(memory), kHead + size);
-  } else {
-    std::free(BlockOf(memory));
-  }
-}
-
-void* AllocateZeros(size_t count, size_t size, void*) {
-  void* const memory = Allocate(count * size, nullptr);
-  return memory != nullptr ? std::memset(memory, 0, count * size) : nullptr;
-}
-
-void* Reallocate(void* memory, size_t size, void*) {
-  void* const moved = Allocate(size, nullptr);
-  if (moved == nullptr || memory == nullptr) return moved;
-  std::memcpy(moved, memory, std::min(size, SizeOf(memory)));
-  Free(memory, nullptr);
-  return moved;
-}
+constexpr size_t kPage = 4096;
+constexpr size_t kFrameBuffer = 16 << 10;  // and a few bytes
+constexpr size_t kBlock = kPage + kFrameBuffer;
+constexpr size_t kAlignment = alignof(std::max_align_t);
 
 }  // namespace
 
-nghttp2_mem SessionMemory() { return {nullptr, &Allocate, &Free, &AllocateZeros, &Reallocate}; }
+SessionMemory::SessionMemory() : block_(static_cast<char*>(std::aligned_alloc(kPage, kBlock))) {}
+
+nghttp2_mem SessionMemory::functions() {
+  return {this, &Allocate, &Free, &AllocateZeros, &Reallocate};
+}
+
+void* SessionMemory::Allocate(size_t size, void* self) {
+  if (size <= kLargestOfAStream) return BlockPool::Allocate(size);
+  return static_cast<SessionMemory*>(self)->AllocateLarge(size);
+}
+
+// nghttp2 asks for the session, of about 3 KiB, before all else.
+void* SessionMemory::AllocateLarge(size_t size) {
+  const bool is_for_block = used_ == 0 ? size < kPage : size >= kFrameBuffer;
+  if (!is_for_block || block_ == nullptr || size > kBlock - used_) return std::malloc(size);
+  void* const memory = block_.get() + used_;
+  used_ += (size + kAlignment - 1) / kAlignment * kAlignment;
+  return memory;
+}
+
+size_t SessionMemory::LeftInBlock(const void* memory) const {
+  const uintptr_t at =
+      reinterpret_cast<uintptr_t>(memory) - reinterpret_cast<uintptr_t>(block_.get());
+  return at < kBlock ? kBlock - at : 0;
+}
+
+void SessionMemory::Free(void* memory, void* self) {
+  if (memory == nullptr || static_cast<SessionMemory*>(self)->LeftInBlock(memory) > 0) return;
+  BlockPool::Free(memory);
+}
+
+void* SessionMemory::AllocateZeros(size_t count, size_t size, void* self) {
+  void* const memory = Allocate(count * size, self);
+  return memory != nullptr ? std::memset(memory, 0, count * size) : nullptr;
+}
+
+void* SessionMemory::Reallocate(void* memory, size_t size, void* self) {
+  void* const moved = Allocate(size, self);
+  if (moved == nullptr || memory == nullptr) return moved;
+  const size_t in_block = static_cast<SessionMemory*>(self)->LeftInBlock(memory);
+  std::memcpy(moved, memory, std::min(size, in_block ? in_block : ::malloc_usable_size(memory)));
+  Free(memory, self);
+  return moved;
+}
 
 }  // namespace fastserve

@@ -88,10 +88,10 @@ void OutputQueue::Consume(size_t bytes) {
 
 void OutputQueue::DropConsumed() {
   if (size_ == 0) {
-    if (own_.capacity() > kKeptBytes) own_ = PooledString();
     own_.clear();
     borrowed_.clear();
     own_head_ = borrowed_head_ = 0;
+    if (own_.capacity() > kKeptBytes) Shrink();
     return;
   }
   if (borrowed_head_ * 2 > borrowed_.size()) {
@@ -103,6 +103,11 @@ void OutputQueue::DropConsumed() {
     for (Borrowed& borrowed : borrowed_) borrowed.position -= own_head_;
     own_head_ = 0;
   }
+}
+
+void OutputQueue::Shrink() {
+  own_.shrink_to_fit();  // assigning an empty string would keep the memory
+  borrowed_.shrink_to_fit();
 }
 
 void OutputQueue::MoveTo(OutputQueue& to, size_t bytes) {

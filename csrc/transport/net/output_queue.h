@@ -32,6 +32,8 @@ class OutputQueue {
   size_t Gather(std::span<iovec> vectors) const;
   // Drops the first `bytes`. REQUIRES: bytes <= size()
   void Consume(size_t bytes);
+  // Frees what an empty queue keeps for its next bytes. REQUIRES: empty()
+  void Shrink();
   // Moves the first `bytes` to the end of `to`. REQUIRES: bytes <= size()
   void MoveTo(OutputQueue& to, size_t bytes);
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <numeric>
@@ -59,6 +60,32 @@ TEST(BlockPoolTest, AFreedBlockServesTheNextOfAboutItsSize) {
   void* const next = BlockPool::Allocate(900);
   EXPECT_EQ(next, block);
   BlockPool::Free(next, 900);
+}
+
+TEST(BlockPoolTest, ABlockMayBeFreedByWhoDoesNotKnowItsSize) {
+  std::thread([] {  // which keeps none yet
+    for (size_t size = 0; size <= 2 * BlockPool::kMaxBlock; ++size) {
+      void* const block = BlockPool::Allocate(size);
+      BlockPool::Free(block);
+      if (!BlockPool::kKeeps || size > BlockPool::kMaxBlock) continue;
+      void* const next = BlockPool::Allocate(size);
+      EXPECT_EQ(next, block) << size;
+      BlockPool::Free(next, size);
+    }
+  })
+      .join();
+}
+
+TEST(BlockPoolTest, ABlockOfTheHeapServesForWhatItHasRoomFor) {
+  std::thread([] {
+    for (size_t size = 16; size <= 2 * BlockPool::kMaxBlock; ++size) {
+      BlockPool::Free(std::malloc(size));
+      void* const next = BlockPool::Allocate(size);
+      std::memset(next, 'x', size);
+      EXPECT_GE(malloc_usable_size(next), size);
+      BlockPool::Free(next);
+    }
+  }).join();
 }
 
 TEST(BlockPoolTest, AThreadKeepsNoMoreThanItsShareOfEachSize) {

@@ -1,6 +1,7 @@
 #include "transport/net/output_queue.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
@@ -171,6 +172,25 @@ TEST(OutputQueueTest, SmallMessageFollowsWhatIsStillBorrowed) {
   message.Append("message");
   queue.Append("prefix", std::move(message));
   EXPECT_EQ(Gathered(queue), *lent + "prefixmessage");
+}
+
+TEST(OutputQueueTest, DrainedQueueKeepsALittleMemoryUntilItIsShrunk) {
+  if (!BlockPool::kKeeps) GTEST_SKIP() << "sanitizers have a heap of their own";
+  const std::string little = Pattern(60'000);
+  const std::string much = Pattern(600'000);
+  OutputQueue queue;
+  const size_t before = mallinfo2().uordblks;
+  const auto drain = [&](const std::string& bytes) {
+    queue.Append(bytes);
+    queue.Consume(bytes.size());
+    return mallinfo2().uordblks - before;
+  };
+  EXPECT_GE(drain(little), little.size());
+  queue.Shrink();
+  EXPECT_LE(mallinfo2().uordblks, before);
+  EXPECT_LE(drain(much), kLarge);
+  queue.Append("more");
+  EXPECT_EQ(Gathered(queue), "more");
 }
 
 TEST(OutputQueueTest, MoveCutsAnywhereAndKeepsBothParts) {
