@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import itertools
 import logging
 import os
 import socket
 import ssl
 import time
-import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from fastserve import _native, protos
 from fastserve.config.server import RestConfig
 from fastserve.errors import (
-    DEADLINE_EXCEEDED,
     INTERNAL,
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -28,16 +25,17 @@ from fastserve.errors import (
 )
 from fastserve.gateway.accept import admits_gzip, admits_json, prefers_json
 from fastserve.gateway.access import refusal
+from fastserve.gateway.compression import compressed, unpacked
 from fastserve.gateway.connection import Done, HttpConnection
 from fastserve.gateway.limits import Limits
-from fastserve.gateway.media import NATIVE_TYPES, body_format, gzipped
+from fastserve.gateway.media import NATIVE_TYPES, body_format
 from fastserve.gateway.pages import Page
+from fastserve.gateway.predictions import Predictions, RestPredictor
 from fastserve.gateway.replies import (
     HTML,
     Reply,
     cors_fields,
     error_reply,
-    http_status,
     without_body,
 )
 from fastserve.gateway.request import Body, Request
@@ -57,16 +55,11 @@ _LOGGER = logging.getLogger(__name__)
 
 _FAULT = "The server failed to answer; its log says why"
 
-_MAX_UNPACKED_BYTES = 100 * 2**20
-"""Longest gzip body, unpacked; TensorFlow Serving's (util/net_http/compression)."""
-
 _INLINE_PACKED_BYTES = 16 * 2**10
 """Unpacking a longer body would hold up the event loop for longer than a thread hop costs."""
 
 _READ_BYTES = 32 * 2**10
 """At most, at once from a socket."""
-
-_UNPACKED_AT_ONCE = 64 * 2**10
 
 _MIN_GZIP_BYTES = 1024
 """A shorter reply is not worth the work."""
@@ -89,35 +82,6 @@ _LEFT_OPEN_S = 0.5
 """Without traffic, while draining."""
 
 T = TypeVar("T")
-
-
-class RestPredictor(Protocol):
-    """The native server, as far as REST knows it."""
-
-    def answer_rest(
-        self,
-        token: int,
-        method: str,
-        model: str,
-        version: int | None,
-        label: str | None,
-        body: bytes | _native.RestBody,
-        format: str,
-        wants_json: bool,
-        timeout_s: float | None,
-        traced: bool,
-    ) -> _native.RestAnswer | None:
-        """Returns the answer, or None when it comes later under `token`."""
-
-    def check_access(self, access: str, authorization: bytes) -> None:
-        """Raises NativeError when a request with that `authorization` is to be refused."""
-
-    @property
-    def rest_completion_fd(self) -> int:
-        """Readable when rest_completions() has something."""
-
-    def rest_completions(self) -> list[tuple[int, _native.RestAnswer]]:
-        """Takes the finished pairs of token and answer."""
 
 
 class Gateway:
@@ -148,22 +112,19 @@ class Gateway:
         self._authenticate = authenticate
         self._config = config
         self._limits = Limits(config.header_timeout_s, config.body_timeout_s, config.idle_timeout_s)
-        self._timeout_s = config.timeout_s
         self._predictor = predictor
+        self._predictions = Predictions(predictor, config.timeout_s)
         self._backend = backend
         self._pages = pages
         self.access_log = access_log
         self.traces = traces
         self.server_timing = config.server_timing
         self._connections: set[HttpConnection] = set()
-        self._tokens = itertools.count(1)
-        self._pending: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
         self._listener: asyncio.Server | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> int:
         """Listens and returns the bound port. Raises ConfigError when it cannot be had."""
-        loop = asyncio.get_running_loop()
         port = max(0, self._config.port)
         try:
             self._listener = await self._listen(_bind(port))
@@ -171,7 +132,7 @@ class Gateway:
             raise ConfigError(
                 f"cannot listen on --rest_api_port={port}: {error.strerror}"
             ) from error
-        loop.add_reader(self._predictor.rest_completion_fd, self._take_completions)
+        self._predictions.start()
         self._sweep()
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
@@ -273,9 +234,9 @@ class Gateway:
             if len(reply.body) < _MIN_GZIP_BYTES:
                 done(reply)
             elif len(reply.body) < _INLINE_GZIP_BYTES:
-                done(_compressed(reply))
+                done(compressed(reply))
             else:
-                self._beside(functools.partial(_compressed, reply), done, done)
+                self._beside(functools.partial(compressed, reply), done, done)
 
         return compress
 
@@ -308,65 +269,18 @@ class Gateway:
         if self.traces is not None and _native.is_traced(request.traceparent):
             request.traced_as = route.pattern
         traced = self.server_timing or request.traced_as != ""
-        answer = functools.partial(self._run, route, body_type, rather_json, traced, done=done)
+        answer = functools.partial(
+            self._predictions.answer, route, body_type, rather_json, traced, done=done
+        )
         # The native side has it from here on, and may drop it sooner than the request ends.
         body, request.body = request.body, b""
         if not request.gzip:
             answer(body)
         elif len(body) <= _INLINE_PACKED_BYTES:
-            answer(_unpacked(body, body_type))
+            answer(unpacked(body, body_type))
         else:
-            unpack = functools.partial(_unpacked, body, body_type)
+            unpack = functools.partial(unpacked, body, body_type)
             self._beside(unpack, answer, _counted(route.model, done))
-
-    def _run(
-        self,
-        route: Route,
-        body_type: str,
-        wants_json: bool,
-        traced: bool,
-        body: bytes | Body,
-        *,
-        done: Done,
-    ) -> None:
-        token = next(self._tokens)
-        answer = self._predictor.answer_rest(
-            token,
-            route.method.value,
-            route.model,
-            route.version,
-            route.label,
-            cast("bytes | _native.RestBody", body),
-            body_type,
-            wants_json,
-            self._timeout_s,
-            traced,
-        )
-        if answer is not None:
-            done(_reply(*answer))
-            return
-        timer = None
-        if self._timeout_s is not None:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(self._timeout_s, self._expire, token)
-        self._pending[token] = (done, timer)
-
-    def _take_completions(self) -> None:
-        for token, answer in self._predictor.rest_completions():
-            self._complete(token, _reply(*answer))
-
-    def _expire(self, token: int) -> None:
-        error = ServingError(DEADLINE_EXCEEDED, "Timed out waiting for notification")
-        self._complete(token, error_reply(error))
-
-    def _complete(self, token: int, reply: Reply) -> None:
-        pending = self._pending.pop(token, None)
-        if pending is None:
-            return  # It has timed out.
-        done, timer = pending
-        if timer is not None:
-            timer.cancel()
-        done(reply)
 
     # What other threads do
 
@@ -434,38 +348,6 @@ def _unknown_model(route: Route) -> ServingError:
     """Returns the error of a request whose model's name or label is no text, as every one is."""
     # What a client sent is echoed.
     return ServingError(NOT_FOUND, f"Servable not found for request: Latest({route.model})")
-
-
-def _reply(
-    code: int,
-    body: bytes | memoryview,
-    body_type: str,
-    hint: bytes,
-    trace: _native.Trace | None,
-) -> Reply:
-    """Returns the native side's answer as a reply."""
-    fields = b"Fastserve-Hint: %b\r\n" % hint if hint else b""
-    return Reply(http_status(code), body, NATIVE_TYPES[body_type], fields=fields, trace=trace)
-
-
-def _compressed(reply: Reply) -> Reply:
-    fields = reply.fields + b"Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
-    return dataclasses.replace(reply, body=gzipped(reply.body), fields=fields)
-
-
-def _unpacked(body: bytes | Body, body_type: str) -> bytes | Body:
-    """Returns a gzip body unpacked; nothing for a broken or too large one, as upstream does."""
-    packed = memoryview(cast(bytes, body))  # every body shows its bytes
-    unpacker = zlib.decompressobj(wbits=31)
-    data = _native.RestBody(body_type, None)
-    try:
-        for begin in range(0, len(packed), _UNPACKED_AT_ONCE):
-            data.append(unpacker.decompress(packed[begin : begin + _UNPACKED_AT_ONCE]))
-            if len(data) > _MAX_UNPACKED_BYTES:
-                return b""
-    except (zlib.error, MemoryError):
-        return b""
-    return data if unpacker.eof else b""
 
 
 def _fill_spec(spec: protos.ModelSpec, route: Route) -> None:

@@ -1,9 +1,8 @@
-"""Forms of bodies: media types and compression."""
+"""Media types of bodies."""
 
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,9 +17,6 @@ NATIVE_TYPES: Final[Mapping[str, bytes]] = {
 
 _FORMATS = {media_type: name for name, media_type in NATIVE_TYPES.items()}
 
-_GZIP_LEVEL = 1
-"""Numbers as text shrink by half at once; a higher level takes several times as long."""
-
 
 @functools.lru_cache(maxsize=256)
 def body_format(content_type: bytes) -> str:
@@ -29,9 +25,3 @@ def body_format(content_type: bytes) -> str:
     TensorFlow Serving reads every body as JSON, whatever its Content-Type.
     """
     return _FORMATS.get(content_type.partition(b";")[0].strip().lower(), "json")
-
-
-def gzipped(body: bytes | memoryview) -> bytes:
-    """Returns a body as a gzip file."""
-    packer = zlib.compressobj(_GZIP_LEVEL, wbits=31)
-    return packer.compress(body) + packer.flush()
