@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -98,16 +100,24 @@ class AllocationTest : public ::testing::Test {
   }
 
   // What the server takes from the heap for kRequests requests of so many floats, so many of them
-  // at a time, when it has warmed up.
+  // at a time, when it has warmed up. The least of some rounds: a thread that loses its core in the
+  // middle of runs takes them for dear, and the next requests for the workers', whose way costs
+  // more.
   struct Taken {
     size_t by_us;
     size_t by_runtime;
   };
   Taken TakenBy(size_t floats, size_t at_a_time) {
+    constexpr int kRounds = 5;
     Ask(floats, at_a_time);
-    const Taken before{taken_by_us, taken_by_runtime};
-    Ask(floats, at_a_time);
-    return {taken_by_us - before.by_us, taken_by_runtime - before.by_runtime};
+    Taken least{SIZE_MAX, SIZE_MAX};
+    for (int i = 0; i < kRounds; ++i) {
+      const Taken before{taken_by_us, taken_by_runtime};
+      Ask(floats, at_a_time);
+      least.by_us = std::min(least.by_us, taken_by_us - before.by_us);
+      least.by_runtime = std::min(least.by_runtime, taken_by_runtime - before.by_runtime);
+    }
+    return least;
   }
 
  private:
@@ -154,11 +164,8 @@ TEST_F(AllocationTest, APredictTakesNothingOfOursFromTheHeap) {
 
 TEST_F(AllocationTest, SoDoManyAtOnce) { EXPECT_EQ(TakenBy(1, 50).by_us, 0u); }
 
-// The message is larger than what the pool keeps; the answer's bytes are TensorFlow's. How a large
-// message is cut on its way is chance, so now and then the pool takes a block more, and keeps it.
-TEST_F(AllocationTest, ALargeOneTakesItsMessage) {
-  EXPECT_LE(TakenBy(16'384, 1).by_us, kRequests + kRequests / 100);
-}
+// The message is larger than what the pool keeps; the answer's bytes are TensorFlow's.
+TEST_F(AllocationTest, ALargeOneTakesItsMessage) { EXPECT_LE(TakenBy(16'384, 1).by_us, kRequests); }
 
 }  // namespace
 }  // namespace fastserve
