@@ -23,7 +23,7 @@ namespace fastserve {
 //   std::optional<...> Take(std::chrono::steady_clock::time_point now);
 //   // When Take() will have something, for a queue that is not empty.
 //   std::optional<std::chrono::steady_clock::time_point> NextRunnable() const;
-// It may be destroyed, with the mutex held or once the threads have stopped, while it is empty.
+// It may be destroyed while it is empty.
 class FairQueue {
  public:
   bool running() const { return *running_ > 0; }

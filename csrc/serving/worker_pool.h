@@ -14,8 +14,6 @@ namespace fastserve {
 // model that they run: owners take turns, and the tasks of one are begun first come first served.
 class WorkerPool {
  public:
-  static constexpr int kSpareThreads = 8;
-
   explicit WorkerPool(int threads) : threads_(threads, kSpareThreads, "worker") {}
 
   // Queues `task`; `owner` is a name only. After Stop() the task is dropped unrun, and the answer
@@ -26,6 +24,7 @@ class WorkerPool {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr int kSpareThreads = 8;
 
   // One owner's tasks.
   class Lane : public FairQueue {
