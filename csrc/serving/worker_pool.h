@@ -1,64 +1,51 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <list>
-#include <mutex>
-#include <thread>
+#include <optional>
 #include <unordered_map>
-#include <vector>
+
+#include "base/fair_threads.h"
 
 namespace fastserve {
 
-// Threads that run what would hold up an I/O thread for too long. Tasks go by owner, as the model
-// that they run: owners take turns, and the tasks of one are begun first come first served. While
-// all threads are busy, an owner of whose tasks none runs is served by a spare thread, which is
-// made when it is first needed: one slow model leaves the others their share of the CPUs.
+// FairThreads that run what would hold up an I/O thread for too long. Tasks go by owner, as the
+// model that they run: owners take turns, and the tasks of one are begun first come first served.
 class WorkerPool {
  public:
-  static constexpr size_t kSpareThreads = 8;
-
-  explicit WorkerPool(int threads);
-  ~WorkerPool();  // as Stop()
-  WorkerPool(const WorkerPool&) = delete;
-  WorkerPool& operator=(const WorkerPool&) = delete;
+  explicit WorkerPool(int threads) : threads_(threads, kSpareThreads, "worker") {}
 
   // Queues `task`; `owner` is a name only. After Stop() the task is dropped unrun, and the answer
   // is false. Any thread.
   bool Post(const void* owner, std::function<void()> task);
   // Runs what is queued, then joins the threads.
-  void Stop();
+  void Stop() { threads_.Stop(); }
 
  private:
-  struct Queued {
-    std::function<void()> task;
-    std::chrono::steady_clock::time_point since;
-  };
-  struct Lane {
-    std::deque<Queued> tasks;
-    size_t running = 0;
-  };
-  using Lanes = std::unordered_map<const void*, Lane>;
+  using Clock = std::chrono::steady_clock;
+  static constexpr int kSpareThreads = 8;
 
-  bool MayBegin(const Lane& lane) const;
-  // The lane whose turn it is, taken off the waiting ones; null when none may begin a task.
-  Lanes::value_type* NextLane();
-  // Has a thread come for what may be begun.
-  void Rouse();
-  void RunNext(std::unique_lock<std::mutex>& lock, Lanes::value_type& entry);
-  void Serve();
+  // One owner's tasks.
+  class Lane : public FairQueue {
+   public:
+    void Add(std::function<void()> task) { tasks_.push_back({std::move(task), Clock::now()}); }
+    bool empty() const { return tasks_.empty(); }
+    std::optional<std::function<void()>> Take(Clock::time_point now);
+    std::optional<Clock::time_point> NextRunnable() const { return tasks_.front().since; }
 
-  const size_t usual_threads_;
-  std::mutex mutex_;  // not held over a task
-  std::condition_variable wake_;
-  Lanes lanes_;                            // of owners with tasks
-  std::list<Lanes::value_type*> waiting_;  // those with tasks to begin; the next to be served first
-  size_t running_ = 0;
-  size_t idle_ = 0;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
+   private:
+    struct Queued {
+      std::function<void()> task;
+      Clock::time_point since;
+    };
+    std::deque<Queued> tasks_;
+  };
+
+  Lane& LaneOf(const void* owner);
+
+  std::unordered_map<const void*, Lane> lanes_;  // guarded by the threads' mutex
+  FairThreads<Lane> threads_;
 };
 
 }  // namespace fastserve

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from fastserve import protos
-from fastserve.command_line import differing_from_default, help_text, parse_flags
+from fastserve.command_line import COMMANDS, differing_from_default, help_text, parse_flags
 from fastserve.config.any_proto import unpack_any
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import batching_config
@@ -39,7 +39,7 @@ from fastserve.config.server import (
 from fastserve.config.text_proto import read_text_proto
 from fastserve.config.transport import TransportConfig
 from fastserve.errors import ConfigError, ServingError
-from fastserve.flags import COMMANDS, REPLACED_BY_PLATFORM_CONFIG_FILE
+from fastserve.flags.models import REPLACED_BY_PLATFORM_CONFIG_FILE
 from fastserve.observe import logs
 
 _LOGGER = logging.getLogger(__name__)

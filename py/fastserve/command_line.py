@@ -10,9 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastserve.errors import ConfigError
-from fastserve.flags import COMMANDS, GROUPS, Flag
+from fastserve.flags.flag import Flag
+from fastserve.flags.table import GROUPS
 
 _LOGGER = logging.getLogger(__name__)
+
+COMMANDS: Mapping[str, str] = {
+    "check-config": "what a server would make of a model config file",
+    "inspect": "the versions, signatures and files of a model",
+    "predict": "send one request from files to a running server",
+    "status": "the models of a running server and their states",
+    "warmup": "write a file of warm-up requests from live traffic",
+}
+"""What the first word may ask for instead of serving: modules of fastserve.commands."""
 
 _FLAGS: Mapping[str, Flag] = {
     name: flag for flags in GROUPS.values() for flag in flags for name in (flag.name, *flag.aliases)

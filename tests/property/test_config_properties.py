@@ -23,7 +23,7 @@ from fastserve.config.models import (
     Transitions,
 )
 from fastserve.errors import ServingError
-from fastserve.flags import GROUPS
+from fastserve.flags.table import GROUPS
 from fastserve.servables.tfrecord import write_records
 from support.tfrecords import read, read_by_tensorflow
 

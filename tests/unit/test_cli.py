@@ -26,7 +26,7 @@ from fastserve.config.server import (
 )
 from fastserve.config.transport import TransportConfig
 from fastserve.errors import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, ConfigError, ServingError
-from fastserve.flags import GROUPS
+from fastserve.flags.table import GROUPS
 from support.server import command, environment
 
 MODEL = ModelConfig(name="m", base_path="/")

@@ -3,7 +3,8 @@
 import pytest
 
 from fastserve.command_line import parse_flags
-from fastserve.flags import GROUPS, REPLACED_BY_PLATFORM_CONFIG_FILE
+from fastserve.flags.models import REPLACED_BY_PLATFORM_CONFIG_FILE
+from fastserve.flags.table import GROUPS
 
 BOOL, FLOAT, INTEGER, STRING = "bool", "float", "int", "string"
 

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/block_pool.h"
+
 namespace fastserve {
 namespace {
 
@@ -86,7 +88,7 @@ void IoThread::LookLater() {
 }
 
 void IoThread::Look() {
-  std::vector<Connection*> all;  // each may remove itself, and no other
+  PooledVector<Connection*> all;  // each may remove itself, and no other
   for (const auto& [connection, owner] : connections_) all.push_back(connection);
   const auto now = EventLoop::Clock::now();
   for (Connection* connection : all) connection->Look(now);

@@ -7,19 +7,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, TransitionPolicy
+from fastserve.config.models import ModelConfig
 from fastserve.config.server import LoadConfig
-from fastserve.errors import (
-    CANCELLED,
-    FAILED_PRECONDITION,
-    INTERNAL,
-    NOT_FOUND,
-    ServingError,
-    code_name,
-)
-from fastserve.manager.policy import Action, VersionView, next_action, start_outcome
+from fastserve.errors import CANCELLED, FAILED_PRECONDITION, INTERNAL, ServingError, code_name
+from fastserve.manager.model import Model, NotAvailable, Version
+from fastserve.manager.policy import Action
 from fastserve.manager.scheduling import Scheduler
 from fastserve.observe import instruments
 from fastserve.routing.table import RoutingTable
@@ -30,134 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _UNLOAD_REPORT_S = 30.0
 
-_MAX_ENDED_VERSIONS = 100
-"""Of one model; those that ended first are forgotten first. Upstream keeps them all."""
-
 _MAX_GONE_MODELS = 1000
 """Models that no configuration names any more and whose last states are still told."""
-
-_ON_ITS_WAY = (VersionState.START, VersionState.LOADING)
-
-
-@dataclass(frozen=True, slots=True)
-class NotAvailable:
-    """Why a model has no version that serves."""
-
-    model: str
-    version: int | None
-    """None: there is no version at all."""
-    error: ServingError
-
-    def __str__(self) -> str:
-        version = "" if self.version is None else f" version: {self.version}"
-        return f"{{{{name: {self.model}{version}}} due to error: {self.error}}}, "
-
-
-@dataclass(slots=True)
-class _Version:
-    """One instance of a version: forwards from START to END. Guarded by the manager's lock."""
-
-    model: str
-    version: int
-    path: str
-    state: VersionState = VersionState.START
-    aspired: bool = True
-    attempts: int = 0
-    servable: LoadedServable | None = None
-    error: ServingError | None = None
-    """Of the last attempt; shown once the version has ended."""
-    cancel_retry: Callable[[], None] | None = None
-    """Set while it waits for its next attempt."""
-    leaving: bool = False
-    """Its servable is being given up: only a new instance can be wanted again."""
-
-    def __str__(self) -> str:
-        return f"{{name: {self.model} version: {self.version}}}"
-
-    @property
-    def ended(self) -> bool:
-        """Whether this instance's life is over."""
-        return self.state is VersionState.END
-
-    @property
-    def failed(self) -> bool:
-        """Whether it was not to be loaded, and is still wanted."""
-        return self.aspired and self.error is not None and (self.ended or self.is_waiting)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it waits for its next attempt."""
-        return self.cancel_retry is not None
-
-    def status(self) -> VersionStatus:
-        error = self.error if self.state is VersionState.END else None
-        return VersionStatus(
-            version=self.version,
-            state=self.state,
-            error_code=error.code if error else 0,
-            error_message=error.message if error else "",
-        )
-
-
-@dataclass(slots=True)
-class _Model:
-    """One model. Guarded by the manager's lock."""
-
-    name: str
-    configured: bool = False
-    """Named by the configuration in force."""
-    unseen: bool = False
-    """Named by the configuration, but the source has not told yet what there is."""
-    transition: TransitionPolicy = TransitionPolicy.AVAILABILITY_PRESERVING
-    platform: str = TENSORFLOW_PLATFORM
-    aspired: Mapping[int, str] = field(default_factory=dict)
-    """Version -> path, as last wanted."""
-    source_error: ServingError | None = None
-    versions: dict[int, _Version] = field(default_factory=dict)
-    """The last instance of every version seen, the last one to come at the end."""
-
-    def serving(self) -> dict[int, LoadedServable]:
-        """Returns the versions that can be looked up."""
-        return {
-            number: version.servable
-            for number, version in self.versions.items()
-            if version.state is VersionState.AVAILABLE and version.servable is not None
-        }
-
-    @property
-    def gone(self) -> bool:
-        """Whether it is not configured any more and nothing of it is left but history."""
-        return not self.configured and all(version.ended for version in self.versions.values())
-
-    def lack_of_versions(self) -> ServingError:
-        """Returns the error of a model that has no version."""
-        return self.source_error or ServingError(
-            NOT_FOUND, f"No versions of servable {self.name} found under base path"
-        )
-
-    def info(self, labels: Mapping[str, int]) -> ModelInfo:
-        lacking = self.configured and not self.unseen and not self.versions
-        return ModelInfo(
-            name=self.name,
-            labels=labels,
-            versions=[version.status() for version in self.versions.values()],
-            error=self.lack_of_versions() if lacking else self.source_error,
-        )
-
-    def pending(self) -> dict[int, str] | None:
-        """Returns the versions on their way; None where there is nothing to wait for."""
-        states = {
-            number: version.state.name
-            for number, version in self.versions.items()
-            if version.state in _ON_ITS_WAY and version.aspired
-        }
-        return states if states or self.unseen else None
-
-    def forget_ended(self) -> None:
-        """Bounds the history."""
-        ended = [n for n, v in self.versions.items() if v.ended and n not in self.aspired]
-        for number in ended[:-_MAX_ENDED_VERSIONS]:
-            del self.versions[number]
 
 
 class ModelManager:
@@ -188,7 +55,7 @@ class ModelManager:
         self._scheduler = scheduler
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, Model] = {}
         self._labels: Mapping[str, Mapping[str, int]] = {}
         self._table = RoutingTable()
         self._stopped = False
@@ -228,7 +95,7 @@ class ModelManager:
             configs = {config.name: config for config in models}
             added = [name for name in configs if not self._model(name).configured]
             for name, config in configs.items():
-                model = self._models.setdefault(name, _Model(name))
+                model = self._models.setdefault(name, Model(name))
                 model.unseen = model.unseen or not model.configured
                 model.configured = True
                 model.transition = config.transition
@@ -259,7 +126,7 @@ class ModelManager:
     def set_aspired(self, name: str, versions: Mapping[int, str]) -> None:
         """Replaces the set of versions (number -> path) that should be served of a model."""
         with self._lock:
-            model = self._models.setdefault(name, _Model(name))
+            model = self._models.setdefault(name, Model(name))
             if self._stopped or model.aspired == versions:
                 return
             model.aspired = dict(versions)
@@ -271,7 +138,7 @@ class ModelManager:
         The source has looked at the model then, and has told of its versions if there are any.
         """
         with self._lock:
-            model = self._models.setdefault(name, _Model(name))
+            model = self._models.setdefault(name, Model(name))
             model.source_error = error
             model.unseen = False
             self._update_table()
@@ -292,7 +159,7 @@ class ModelManager:
             _LOGGER.info("The files of servable version %s have changed", failed)
             self._stop_retrying(failed)
             del model.versions[version]
-            model.versions[version] = _Version(name, version, model.aspired[version])
+            model.versions[version] = Version(name, version, model.aspired[version])
             self._reconcile(model)
 
     # What there is: the ModelBackend.
@@ -336,7 +203,7 @@ class ModelManager:
         failures: list[NotAvailable] = []
         with self._lock:
             while not self._stopped:
-                outcomes = [self._outcome(self._model(name)) for name in waiting]
+                outcomes = [self._model(name).outcome() for name in waiting]
                 failures += [each for each in outcomes if isinstance(each, NotAvailable)]
                 waiting = [n for n, each in zip(waiting, outcomes, strict=True) if each is None]
                 if not waiting:
@@ -344,36 +211,18 @@ class ModelManager:
                 self._changed.wait()
             return None
 
-    @staticmethod
-    def _outcome(model: _Model) -> NotAvailable | bool | None:
-        """Returns True for a model that serves (or is not wanted); None: it is not settled yet."""
-        if not model.configured:
-            return True
-        if model.unseen:
-            return None
-        versions = [v for v in model.versions.values() if v.aspired or v.servable is not None]
-        decided = start_outcome([version.status() for version in versions])
-        if decided is None and versions:
-            return None
-        if decided is None:
-            return NotAvailable(model.name, None, model.lack_of_versions())
-        if decided.state is VersionState.AVAILABLE:
-            return True
-        error = ServingError(decided.error_code, decided.error_message)
-        return NotAvailable(model.name, decided.version, error)
-
     # The lifecycle. Every method below holds the lock, or takes it where a thread begins.
 
-    def _model(self, name: str) -> _Model:
+    def _model(self, name: str) -> Model:
         """Returns a model; one without versions for a name that is not known."""
-        return self._models.get(name) or _Model(name)
+        return self._models.get(name) or Model(name)
 
     def _forget_gone_models(self) -> None:
         gone = [name for name, model in self._models.items() if model.gone]
         for name in gone[:-_MAX_GONE_MODELS]:
             del self._models[name]
 
-    def _reconcile(self, model: _Model) -> None:
+    def _reconcile(self, model: Model) -> None:
         """Marks what is aspired, begins what is new, and acts until nothing is left to do."""
         for version in model.versions.values():
             if version.aspired and version.version not in model.aspired:
@@ -383,22 +232,17 @@ class ModelManager:
             existing = model.versions.get(number)
             if existing is None or (existing.ended and not existing.aspired):
                 model.versions.pop(number, None)
-                model.versions[number] = _Version(model.name, number, path)
+                model.versions[number] = Version(model.name, number, path)
             elif not existing.leaving:
                 existing.aspired = True
-        while not self._stopped and (action := self._next_action(model)) is not None:
+        while not self._stopped and (action := model.next_action()) is not None:
             what, number = action
             (self._load if what is Action.LOAD else self._unload)(model.versions[number])
         model.forget_ended()
         self._update_table()
         self._changed.notify_all()
 
-    @staticmethod
-    def _next_action(model: _Model) -> tuple[Action, int] | None:
-        views = [VersionView(v.version, v.state, v.aspired) for v in model.versions.values()]
-        return next_action(views, model.transition)
-
-    def _drop_waiting(self, version: _Version) -> None:
+    def _drop_waiting(self, version: Version) -> None:
         """Ends a version that is not wanted any more and that no thread is busy with."""
         if version.state is VersionState.START:
             self._end(version, ServingError(CANCELLED, "Loading of servable cancelled"))
@@ -406,23 +250,23 @@ class ModelManager:
             self._end(version, version.error)
 
     @staticmethod
-    def _stop_retrying(version: _Version) -> bool:
+    def _stop_retrying(version: Version) -> bool:
         if version.cancel_retry is None:
             return False
         version.cancel_retry()
         version.cancel_retry = None
         return True
 
-    def _load(self, version: _Version) -> None:
+    def _load(self, version: Version) -> None:
         _LOGGER.info("Loading servable version %s", version)
         version.state = VersionState.LOADING
         self._attempt(version)
 
-    def _attempt(self, version: _Version) -> None:
+    def _attempt(self, version: Version) -> None:
         version.attempts += 1
         self._scheduler.load(functools.partial(self._run_load, version))
 
-    def _run_load(self, version: _Version) -> None:
+    def _run_load(self, version: Version) -> None:
         """The body of a loading thread."""
         begun = time.monotonic()
         try:
@@ -443,7 +287,7 @@ class ModelManager:
         with self._lock:
             self._load_failed(version, failure)
 
-    def _loaded(self, version: _Version, servable: LoadedServable) -> None:
+    def _loaded(self, version: Version, servable: LoadedServable) -> None:
         version.servable = servable
         version.error = None
         if not version.aspired or self._stopped:
@@ -456,7 +300,7 @@ class ModelManager:
         _LOGGER.info("Successfully loaded servable version %s", version)
         self._reconcile_model_of(version)
 
-    def _load_failed(self, version: _Version, error: ServingError) -> None:
+    def _load_failed(self, version: Version, error: ServingError) -> None:
         version.error = error
         _LOGGER.error("Loading servable: %s failed: %s", version, error)
         if not version.aspired or self._stopped:
@@ -474,7 +318,7 @@ class ModelManager:
             self._end(version, error)
         self._reconcile_model_of(version)
 
-    def _retry(self, version: _Version) -> None:
+    def _retry(self, version: Version) -> None:
         with self._lock:
             if version.cancel_retry is None:  # Cancelled while the timer fired.
                 return
@@ -482,17 +326,17 @@ class ModelManager:
             _LOGGER.info("Retrying of Loading servable: %s retry: %d", version, version.attempts)
             self._attempt(version)
 
-    def _unload(self, version: _Version) -> None:
+    def _unload(self, version: Version) -> None:
         _LOGGER.info("Quiescing servable version %s", version)
         version.state = VersionState.UNLOADING
         self._update_table()
         self._release(version)
 
-    def _release(self, version: _Version) -> None:
+    def _release(self, version: Version) -> None:
         version.leaving = True
         self._scheduler.unload(functools.partial(self._run_unload, version))
 
-    def _run_unload(self, version: _Version) -> None:
+    def _run_unload(self, version: Version) -> None:
         """The body of an unloading thread: waits for the requests in flight."""
         servable = version.servable
         assert servable is not None
@@ -507,11 +351,11 @@ class ModelManager:
             self._end(version, version.error)
             self._reconcile_model_of(version)
 
-    def _end(self, version: _Version, error: ServingError | None) -> None:
+    def _end(self, version: Version, error: ServingError | None) -> None:
         version.state = VersionState.END
         version.error = error
 
-    def _reconcile_model_of(self, version: _Version) -> None:
+    def _reconcile_model_of(self, version: Version) -> None:
         self._reconcile(self._models[version.model])
 
     def _update_table(self) -> None:

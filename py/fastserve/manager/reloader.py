@@ -9,7 +9,8 @@ from typing import Protocol
 
 from fastserve.config.models import ModelConfig
 from fastserve.errors import UNKNOWN, ServingError
-from fastserve.manager.manager import ModelManager, NotAvailable
+from fastserve.manager.manager import ModelManager
+from fastserve.manager.model import NotAvailable
 from fastserve.observe.logs import Complaint
 
 _LOGGER = logging.getLogger(__name__)

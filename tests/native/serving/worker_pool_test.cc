@@ -1,6 +1,7 @@
 #include "serving/worker_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <future>
@@ -53,6 +54,14 @@ TEST(WorkerPoolTest, OneOwnersLongTasksHoldUpNoOther) {
   pool.Post(kOther, [&] { other_done.set_value(); });
   until.wait();
   pool.Stop();
+}
+
+TEST(WorkerPoolTest, ItsThreadsAreNamed) {
+  WorkerPool pool(1);
+  char name[16] = "";
+  pool.Post(kOne, [&] { ::pthread_getname_np(::pthread_self(), name, sizeof(name)); });
+  pool.Stop();
+  EXPECT_STREQ(name, "worker");
 }
 
 TEST(WorkerPoolTest, ManyThreadsAndOwnersLoseNoTask) {

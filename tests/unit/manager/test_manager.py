@@ -19,7 +19,8 @@ from fastserve.errors import (
     UNAVAILABLE,
     ServingError,
 )
-from fastserve.manager.manager import ModelManager, NotAvailable
+from fastserve.manager.manager import ModelManager
+from fastserve.manager.model import NotAvailable
 from fastserve.manager.scheduling import ThreadScheduler
 from fastserve.routing.table import RoutingTable
 from fastserve.services.backend import ServableInfo, VersionState, VersionStatus

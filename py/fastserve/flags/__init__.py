@@ -1,0 +1,1 @@
+"""The flags: TensorFlow Serving's, and those of fastserve's own."""
