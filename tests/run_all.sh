@@ -14,7 +14,7 @@ export PATH="$bin:$PATH"
 step() { echo "== $*"; }
 
 step "format and lint"
-mapfile -t cpp < <(git ls-files '*.h' '*.cc')
+mapfile -t cpp < <(find bench csrc tests -name '*.h' -o -name '*.cc')
 clang-format --dry-run -Werror "${cpp[@]}"
 ruff format --check -q py tests bench protos
 ruff check -q py tests bench protos

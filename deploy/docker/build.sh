@@ -10,10 +10,7 @@ image=${1:?usage: deploy/docker/build.sh cpu|gpu [ARGUMENT ...]}
 shift
 
 case $image in
-  cpu) "${builder[@]}" "$@" --file deploy/docker/Dockerfile --tag fastserve:cpu . ;;
-  gpu)
-    "${builder[@]}" "$@" --file deploy/docker/Dockerfile --target runtime --tag fastserve:runtime .
-    "${builder[@]}" "$@" --file deploy/docker/Dockerfile.gpu --tag fastserve:gpu .
-    ;;
+  cpu | gpu) ;;
   *) echo "build.sh: no image is called $image; there are cpu and gpu" >&2 && exit 2 ;;
 esac
+"${builder[@]}" "$@" --file deploy/docker/Dockerfile --target "$image" --tag "fastserve:$image" .

@@ -1,7 +1,10 @@
-"""The CPU image, built by buildah without a Docker engine and without a registry.
+"""The images, built by buildah without a Docker engine and without a registry.
 
-Its base is made by debootstrap instead of pulled. The image's entry point runs in a network of its
-own, so that the ports that the image exposes are free.
+Their base is made by debootstrap instead of pulled. The image's entry point runs in a network of
+its own, so that the ports that the image exposes are free.
+
+The GPU image needs no GPU here, but takes some GB to download and twice that on disk: it is built
+with FASTSERVE_GPU_IMAGE=1 alone.
 """
 
 import json
@@ -12,19 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deploy_tools import DEPLOY, attempt, network, run, tool
 
+from support.bucket import ACCESS
 from support.cache import CACHE, ROOT
+from support.exporting import exported
 from support.layout import config_text, model_entry
 from support.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 BASE = "localhost/fastserve-test-base"
 STORE = CACHE / "containers"
@@ -34,19 +40,38 @@ SITE_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 #: What the newest version of half_plus_two, which adds four, makes of 1 and 2.
 HALF_PLUS_FOUR = [4.5, 5.0]
 
+PYTHON = "/opt/fastserve/bin/python"
+PACKAGES = "/opt/fastserve/lib/python3.11/site-packages"
+
+#: How large an image may be, in MB.
+LARGEST = {"cpu": 1100, "gpu": 6200}
+
 #: What runs inside the image's network: prints how each of the two ports answers.
 CLIENT = """
 import json, sys, urllib.request
 from support.grpc_client import Client
-model = sys.argv[1]
+model, alias = sys.argv[1:]
 with Client(8500) as client:
-    over_grpc = client.values(model, {"x": [1.0, 2.0]})["y"].tolist()
+    (over_grpc,) = (y.tolist() for y in client.values(model, {alias: [1.0, 2.0]}).values())
 with urllib.request.urlopen(
     f"http://127.0.0.1:8501/v1/models/{model}:predict", b'{"instances": [1.0, 2.0]}'
 ) as answer:
     over_rest = json.load(answer)["predictions"]
 print(json.dumps([over_grpc, over_rest]))
 """
+
+#: Serves a bucket with a folder's content in the image's network until its input ends.
+S3_SERVER = """
+import sys
+from pathlib import Path
+from support.bucket import serving
+with serving(9000) as bucket:
+    bucket.upload(Path(sys.argv[1]), "shop")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+TEST_ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
 
 
 def _buildah_command() -> list[str]:
@@ -81,23 +106,31 @@ def _make_base(scratch: Path) -> None:
     _buildah("commit", "--quiet", "--rm", "--format", "docker", container, BASE, seconds=300)
 
 
+@pytest.fixture(scope="module", params=("cpu", "gpu"))
+def device(request: pytest.FixtureRequest) -> str:
+    """What the image is for."""
+    if request.param == "gpu" and os.environ.get("FASTSERVE_GPU_IMAGE") != "1":
+        pytest.skip("it takes some GB: built with FASTSERVE_GPU_IMAGE=1 alone")
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(device: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of the built image."""
     tool("buildah")
     if BASE not in _buildah("images", "--format", "{{.Name}}").split("\n"):
         _make_base(tmp_path_factory.mktemp("base"))
     run(
         DEPLOY / "docker" / "build.sh",
-        *("cpu", "--layers", "--build-arg", f"DEBIAN={BASE}"),
-        seconds=1800,
+        *(device, "--layers", "--build-arg", f"DEBIAN={BASE}"),
+        seconds=3000,
         env=os.environ
         | {
             "BUILDAH_ISOLATION": "chroot",
             "FASTSERVE_BUILDER": " ".join((*_buildah_command(), "build", "--format", "docker")),
         },
     )
-    return "localhost/fastserve:cpu"
+    return f"localhost/fastserve:{device}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +141,10 @@ class Container:
     inside: tuple[str, ...]
     """What runs a command in that network."""
 
-    def predict(self, model: str) -> list[list[float]]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-        printed = run(*self.inside, sys.executable, "-c", CLIENT, model, env=environment)
+    def predict(self, model: str, alias: str = "x") -> list[list[Any]]:
+        """What a model makes of 1 and 2: over gRPC, and over REST."""
+        client = (*self.inside, sys.executable, "-c", CLIENT, model, alias)
+        printed = run(*client, env=TEST_ENVIRONMENT)
         return json.loads(printed.splitlines()[-1])
 
     def is_healthy(self) -> bool:
@@ -139,13 +173,22 @@ def _run_in(container: str, *options: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _running(image: str, models: Path, *arguments: str, **environment: str) -> Iterator[Container]:
-    """Runs the image as `docker run -v models:/models -e ... image ARGUMENTS` would."""
+def _running(
+    image: str,
+    models: Path,
+    *arguments: str,
+    beside: Callable[[tuple[str, ...]], AbstractContextManager[None]] = nullcontext,
+    **environment: str,
+) -> Iterator[Container]:
+    """Runs the image as `docker run -v models:/models -e ... image ARGUMENTS` would.
+
+    `beside`: what runs in its network as well, given what runs a command there.
+    """
     container = _buildah("from", image)
     options = [f"--volume={models}:/models:ro"]
     options += [f"--env={name}={value}" for name, value in environment.items()]
     entry_point = _config(container)["Entrypoint"]
-    with network() as inside:
+    with network() as inside, beside(inside):
         command = [*inside, *_run_in(container, *options), *entry_point, *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         yield Container(container, inside)
@@ -197,9 +240,63 @@ def test_model_config_file_of_the_mount_is_taken_as_upstreams_image_takes_it(
             assert container.predict(model) == [HALF_PLUS_FOUR, HALF_PLUS_FOUR]
 
 
-def test_image_is_slim(image: str) -> None:
+@contextmanager
+def _store(inside: tuple[str, ...], content: Path) -> Iterator[None]:
+    """Serves a bucket with the content of a folder."""
+    command = (*inside, sys.executable, "-c", S3_SERVER, str(content))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=TEST_ENVIRONMENT, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert "ready\n" in process.stdout
+        yield
+
+
+def test_models_of_an_object_store_and_of_tensorflow_lite_are_served(
+    image: str, readable_models: Path
+) -> None:
+    lite = exported(ROOT / "tests" / "models" / "export_lite_models.py") / "runtime_shapes"
+    shutil.copytree(lite, readable_models / "lite")
+    (readable_models / "model_config.pbtxt").write_text(
+        config_text(
+            model_entry(name, f"s3://models/shop/{name}") for name in ("half_plus_two", "lite")
+        )
+    )
+    with _running(
+        *(image, readable_models),
+        *("--model_config_file=/models/model_config.pbtxt", "--prefer_tflite_model"),
+        beside=lambda inside: _store(inside, readable_models),
+        AWS_ENDPOINT_URL="http://127.0.0.1:9000",
+        **ACCESS,
+    ) as container:
+        container.await_health()
+        assert container.predict("half_plus_two") == [HALF_PLUS_FOUR, HALF_PLUS_FOUR]
+        # Where its input is positive.
+        assert container.predict("lite", "serving_default_x") == [[[0], [1]], [[0], [1]]]
+
+
+def test_drivers_of_all_stores_are_there(image: str) -> None:
+    drivers = "import gcsfs, ossfs, s3fs"
+    container = _buildah("from", image)
+    _buildah("run", container, "--", PYTHON, "-c", drivers)
+    _buildah("rm", container)
+
+
+def test_tensorflow_finds_cudas_libraries_in_the_gpu_image_alone(image: str, device: str) -> None:
+    program = (ROOT / "tests" / "support" / "cuda_libraries.py").read_text()
+    container = _buildah("from", image)
+    printed = _buildah("run", container, "--", PYTHON, "-c", program)
+    _buildah("rm", container)
+    for library, path in json.loads(printed.splitlines()[-1]).items():
+        if device == "gpu":
+            assert path is not None, library
+            assert path.startswith(f"{PACKAGES}/nvidia/"), path
+        else:
+            assert path is None, library
+
+
+def test_image_is_slim(image: str, device: str) -> None:
     (found,) = json.loads(_buildah("images", "--json", image))
     amount, unit = found["size"].split()
+    megabytes = float(amount) * {"MB": 1, "GB": 1000}[unit]
     print(f"size: {found['size']}")
-    assert unit == "MB", found["size"]
-    assert float(amount) < 950, found["size"]
+    assert megabytes < LARGEST[device]

@@ -7,55 +7,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from support.bucket import Bucket, serving
 from support.grpc_client import Client
 from support.layout import await_states
 from support.server import StartServer, run_to_end
 from support.waiting import wait_until
 
-ACCESS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 POLL = "--remote_poll_wait_seconds=1"
-
-
-class Bucket:
-    """A bucket of an S3 server."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.environment = ACCESS | {"AWS_ENDPOINT_URL": endpoint}
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            region_name="us-east-1",
-        )
-        self._client.create_bucket(Bucket="models")
-
-    def upload(self, version: Path, key: str) -> None:
-        for path in sorted(version.rglob("*")):
-            if path.is_file():
-                self._client.upload_file(str(path), "models", f"{key}/{path.relative_to(version)}")
-
-    def remove(self, key: str) -> None:
-        found = self._client.list_objects_v2(Bucket="models", Prefix=f"{key}/")["Contents"]
-        for item in found:
-            self._client.delete_object(Bucket="models", Key=item["Key"])
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield Bucket(f"http://{host}:{port}")
-    server.stop()
+    with serving() as bucket:
+        yield bucket
 
 
 def adds(client: Client, model: str) -> float:

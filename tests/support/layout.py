@@ -28,7 +28,7 @@ def retire(base: Path, name: str) -> None:
     shutil.rmtree(scratch)
 
 
-def model_entry(name: str, base_path: Path, more: str = "") -> str:
+def model_entry(name: str, base_path: Path | str, more: str = "") -> str:
     """One `config` of a model config file."""
     return (
         f'  config {{ name: "{name}" base_path: "{base_path}" '

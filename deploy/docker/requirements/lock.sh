@@ -22,7 +22,14 @@ lock() {
 }
 
 requirements build-system.requires | lock >build.txt
-requirements project.dependencies | lock >runtime.txt
+# With what the server's optional features need: object stores and TensorFlow Lite.
+{
+  requirements project.dependencies
+  requirements project.optional-dependencies.remote
+  requirements project.optional-dependencies.tflite
+  # ai-edge-litert asks for it where Python has StrEnum itself, which newer ones refuse.
+  echo "backports-strenum<1.3"
+} | lock >runtime.txt
 
 # Of TensorFlow only its C library is used, so what its Python package depends on is left out; the
 # CUDA libraries stay.

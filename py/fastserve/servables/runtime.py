@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import importlib.util
 import logging
 import os
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from fastserve import _native
+from fastserve.config.gpus import visible_gpus
 from fastserve.errors import FAILED_PRECONDITION, ServingError
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,6 +54,8 @@ def load_runtime() -> _native.Runtime:
             # oneDNN's allocator would keep the memory of unloaded models.
             os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
             began = time.monotonic()
+            if visible_gpus():
+                preload_cusolver(directory)
             try:
                 _loaded = _native.Runtime.load(directory)
             except _native.NativeError as error:
@@ -61,6 +65,21 @@ def load_runtime() -> _native.Runtime:
             seconds = time.monotonic() - began
             _LOGGER.info("TensorFlow %s is loaded (%.2f s)", _loaded.version, seconds)
         return _loaded
+
+
+def preload_cusolver(directory: str) -> None:
+    """Opens the libcusolver of NVIDIA's Python package, if it lies beside TensorFlow's directory.
+
+    TensorFlow opens CUDA's libraries by name and uses no GPU if one is missing. The search path of
+    2.21's libtensorflow_framework has the folders of NVIDIA's packages, but not this one. A library
+    that is open already is found by its name. It takes 190 MB with those that it needs.
+    """
+    pattern = os.path.join(directory, "..", "nvidia", "cusolver", "lib", "libcusolver.so.*")
+    for path in glob.glob(pattern):
+        try:
+            ctypes.CDLL(path)
+        except OSError as error:
+            _LOGGER.warning("TensorFlow will use no GPU: %s", error)
 
 
 def _disable_xla(directory: str) -> None:
