@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iterator>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -23,6 +24,15 @@ std::unique_ptr<TwinSession> Load(const SavedModelOptions& options) {
   Result<std::unique_ptr<Session>> first = Session::LoadSavedModel(TensorFlow(), options);
   EXPECT_TRUE(first.ok()) << first.status().ToString();
   return std::make_unique<TwinSession>(std::move(*first), options);
+}
+
+// In a place of the test's own: tests run side by side.
+fs::path CopyOfHalfPlusTwo() {
+  const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const fs::path copy = fs::path(testing::TempDir()) / ("TwinSessionTest." + test);
+  fs::remove_all(copy);
+  fs::copy(ModelDirectory("half_plus_two"), copy, fs::copy_options::recursive);
+  return copy;
 }
 
 void KeepBusy(const Session& session, uint64_t runs) {
@@ -104,18 +114,14 @@ TEST(TwinSessionTest, RunsThatFailMakeNoModelBusy) {
 }
 
 TEST(TwinSessionTest, RunsGoOnWithoutATwinWhereItCannotBeLoaded) {
-  const fs::path copy = fs::path(testing::TempDir()) / "twin_session_test";
-  fs::remove_all(copy);
-  fs::copy(ModelDirectory("half_plus_two"), copy, fs::copy_options::recursive);
+  const fs::path copy = CopyOfHalfPlusTwo();
   const auto session = Load(OptionsFor(copy));
   fs::remove_all(copy);
   KeepBusy(*session, 2 * TwinSession::kBusyRuns);
 }
 
 TEST(TwinSessionTest, AModelWhoseVariablesAreGoneGetsNone) {
-  const fs::path copy = fs::path(testing::TempDir()) / "twin_session_test";
-  fs::remove_all(copy);
-  fs::copy(ModelDirectory("half_plus_two"), copy, fs::copy_options::recursive);
+  const fs::path copy = CopyOfHalfPlusTwo();
   const auto session = Load(OptionsFor(copy));
   fs::remove_all(copy / "variables");
   KeepBusy(*session, 4 * TwinSession::kBusyRuns);
