@@ -12,6 +12,7 @@ VOLUME = ("--set=models.volume.persistentVolumeClaim.claimName=models",)
 EVERYTHING = (
     "--set=models.copy.image=amazon/aws-cli",
     '--set-json=models.copy.command=["aws","s3","sync","s3://bucket","/models"]',
+    "--set=models.cache.persistentVolumeClaim.claimName=copies",
     "--set=models.config=model_config_list {}",
     "--set=gpus=2",
     "--set=autoscaling.enabled=true",
@@ -117,6 +118,27 @@ def test_autoscaler_owns_the_number_of_replicas() -> None:
     assert "replicas" not in objects["Deployment/t-fastserve"]["spec"]
     (metric,) = objects["HorizontalPodAutoscaler/t-fastserve"]["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] == "fastserve_requests_in_flight"
+
+
+@pytest.mark.parametrize(
+    ("setting", "base_path"),
+    [
+        ("--set=models.basePath=s3://bucket/models", "s3://bucket/models"),
+        (r'--set-json=models.config="config { base_path: \"s3://bucket/m\" }"', None),
+    ],
+)
+def test_models_of_an_object_store_need_no_volume_but_have_room_for_their_copies(
+    setting: str, base_path: str | None
+) -> None:
+    objects = _objects(setting)
+    server = _server(objects)
+    environment = {each["name"]: each["value"] for each in server["env"]}
+    assert environment.get("MODEL_BASE_PATH") == base_path
+    places = {each["name"]: each["mountPath"] for each in server["volumeMounts"]}
+    assert places["cache"] == "/var/cache/fastserve"
+    volumes = objects["Deployment/t-fastserve"]["spec"]["template"]["spec"]["volumes"]
+    empty = {each["name"] for each in volumes if each.get("emptyDir") == {}}
+    assert empty == {"models", "cache", "scratch"}
 
 
 def test_tokens_are_mounted_from_a_secret_whole_so_that_they_may_change() -> None:
