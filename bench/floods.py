@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import itertools
 import multiprocessing
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -49,28 +51,25 @@ def call(stream: int, body: bytes) -> bytes:
     return head + frame(DATA, END_STREAM, stream, message)
 
 
-def resets(body: bytes) -> Iterator[bytes]:
-    """Calls that are cancelled as soon as they have begun."""
+@functools.cache
+def resets() -> Sequence[bytes]:
+    """Calls that are cancelled as soon as they have begun: more than a connection may have."""
     block = header_block(PREDICT_PATH)
-    for first in range(1, 2**30, 2 * BLOCK):
-        yield b"".join(
+    return [
+        b"".join(
             frame(HEADERS, END_HEADERS, stream, block) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
             for stream in range(first, first + 2 * BLOCK, 2)
         )
+        for first in range(1, 100 * BLOCK, 2 * BLOCK)
+    ]
 
 
-def repeated(data: bytes, first: bytes = b"") -> Callable[[bytes], Iterator[bytes]]:
+def repeated(data: bytes, first: bytes = b"") -> Callable[[], Iterable[bytes]]:
     """The same frame over and over, after `first`."""
-
-    def blocks(body: bytes) -> Iterator[bytes]:
-        yield first
-        while True:
-            yield data * BLOCK
-
-    return blocks
+    return lambda: itertools.chain([first], itertools.repeat(data * BLOCK))
 
 
-STREAMS_OF_FRAMES: Mapping[str, Callable[[bytes], Iterator[bytes]]] = {
+STREAMS_OF_FRAMES: Mapping[str, Callable[[], Iterable[bytes]]] = {
     "rapid_reset": resets,
     "ping": repeated(frame(PING, 0, 0, bytes(8))),
     "settings": repeated(SETTINGS),
@@ -83,25 +82,25 @@ KINDS = (*STREAMS_OF_FRAMES, *WINDOWS)
 
 def flood(kind: str, port: int, body: bytes, cuts: Synchronized[int]) -> None:
     """Floods until the process is ended; `cuts` counts connections that the server has ended."""
+    calls = b"".join(call(stream, body) for stream in range(1, 2 * CALLS, 2))
     while True:
         with contextlib.suppress(OSError):
             if kind in WINDOWS:
-                hoard(WINDOWS[kind], port, body)
+                hoard(port, hello(WINDOWS[kind]) + calls)
             else:
                 with socket.create_connection(("127.0.0.1", port)) as client:
                     client.sendall(hello())
-                    for block in STREAMS_OF_FRAMES[kind](body):
+                    for block in STREAMS_OF_FRAMES[kind]():
                         client.sendall(block)
         cuts.value += 1
 
 
-def hoard(window: int, port: int, body: bytes) -> None:
+def hoard(port: int, calls: bytes) -> None:
     """Asks for many answers on many connections and takes none, for a second."""
     with contextlib.ExitStack() as stack:
         for _ in range(HOARDED):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            calls = b"".join(call(stream, body) for stream in range(1, 2 * CALLS, 2))
-            client.sendall(hello(window) + calls)
+            client.sendall(calls)
         time.sleep(1.0)
 
 

@@ -16,11 +16,12 @@ void RequestRecord::Start(Protocol protocol, std::string_view peer) {
   if (protocol == Protocol::kGrpc && metrics.traces().Choose()) Trace();
 }
 
-void RequestRecord::Received(size_t bytes) {
+RequestRecord::Clock::time_point RequestRecord::Received(size_t bytes) {
   received_ = true;
   outcome_.bytes_in = bytes;
   arrival_ = Clock::now();
   if (trace_) trace_->End(Stage::kReceive);
+  return arrival_;
 }
 
 void RequestRecord::End(StatusCode code, size_t answer_bytes) {

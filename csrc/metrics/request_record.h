@@ -26,8 +26,8 @@ class RequestRecord {
   // The request begins to come. `peer` outlives the record. Over gRPC it may be chosen to be
   // traced.
   void Start(Protocol protocol, std::string_view peer);
-  // Its last byte has come: latency counts from here, and is 0 for what ends before.
-  void Received(size_t bytes);
+  // Its last byte has come, now: latency counts from here, and is 0 for what ends before.
+  Clock::time_point Received(size_t bytes);
   // It has been understood. `model` is looked at up to Route() or End(), whichever comes first.
   void Ask(ApiMethod method, std::string_view model) {
     outcome_.method = method;

@@ -12,8 +12,18 @@ constexpr size_t kPullBytes = 256 << 10;
 // A message's bytes of which so many are still to come are read to where they belong; copying fewer
 // costs less than handing over two pieces.
 constexpr size_t kPlacedBytes = 16 << 10;
+// What is read at a time at first, and as long as it is that many frames: it is worked through
+// before the next connection's turn. Of larger frames more is read, up to all of the thread's
+// buffer.
+constexpr size_t kSmallRead = 4 << 10;
+constexpr uint64_t kManyFrames = 64;
+// With TLS a record must fit.
+constexpr size_t kSmallTlsRead = 2 * TlsStream::kMaxRecord;
 // One connection's share of a turn of the loop.
 constexpr size_t kWrittenPerTurn = 4 << 20;
+// Answers go out once in so many turns while more calls are run in each: few writes, and few times
+// that the peer is woken.
+constexpr int kTurnsPerWrite = 8;
 // How long a peer may take to answer the PING that follows GOAWAY, and to close after we have.
 constexpr auto kDrainWait = std::chrono::milliseconds(1000);
 constexpr auto kLingerWait = std::chrono::milliseconds(1000);
@@ -29,7 +39,9 @@ Connection::Connection(IoThread& owner, UniqueFd fd, const TlsContext* tls,
       origin_(std::move(origin)),
       socket_(std::move(fd), tls),
       session_(*this, owner.methods(), owner.options().http2, owner.load(), origin_),
-      watch_(owner.options().limits, EventLoop::Clock::now(), jitter) {
+      watch_(owner.options().limits, EventLoop::Clock::now(), jitter),
+      least_read_(tls == nullptr ? kSmallRead : kSmallTlsRead),
+      read_size_(least_read_) {
   origin_->loop->Watch(socket_.fd(), EPOLLIN, this);
   OnOutput();  // our SETTINGS
 }
@@ -57,7 +69,9 @@ void Connection::OnReady(uint32_t events) {
 }
 
 void Connection::OnTurnEnd() {
-  if (!lingering_ && !Flush()) Close();
+  if (lingering_) return;
+  if (!watching_output_) session_.RunHeld();
+  if (!Flush()) Close();
 }
 
 void Connection::OnOutput() { origin_->loop->Defer(this); }
@@ -65,10 +79,16 @@ void Connection::OnOutput() { origin_->loop->Defer(this); }
 bool Connection::Read() {
   std::span<char> place = failed_ ? std::span<char>() : session_.http2().Room();
   if (place.size() < kPlacedBytes) place = {};
-  const std::span<char> room = owner_.read_buffer();
+  const std::span<char> room = owner_.read_buffer().first(read_size_);
   const Socket::Received received = socket_.Receive(room, place);
+  const uint64_t frames = session_.http2().frames();
   Take({place.data(), received.placed});
   Take({room.data(), received.bytes});
+  if (session_.http2().frames() - frames > kManyFrames) {
+    read_size_ = least_read_;
+  } else if (received.placed + received.bytes >= read_size_) {
+    read_size_ = owner_.read_buffer().size();
+  }
   if (received.state == Socket::State::kFailed) failed_ = true;
   return received.state != Socket::State::kEnded;
 }
@@ -79,10 +99,16 @@ void Connection::Take(ByteView bytes) {
 }
 
 bool Connection::Flush() {
+  if (!failed_ && !watching_output_ && session_.may_run_held() &&
+      ++turns_unwritten_ < kTurnsPerWrite) {
+    OnOutput();
+    return true;
+  }
+  turns_unwritten_ = 0;
   if (!Write()) return false;
   session_.PublishLoad();
   if (watching_output_) return true;  // not all is written; also of what http2 has not handed out
-  session_.RunHeld();
+  if (session_.may_run_held()) OnOutput();
   Http2Session& http2 = session_.http2();
   const bool drained = http2.drained() && session_.calls_in_flight() == 0;
   if (failed_ || drained || http2.finished()) Linger();

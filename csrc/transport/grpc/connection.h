@@ -54,10 +54,13 @@ class Connection : private EventLoop::Watcher,
   Socket socket_;
   GrpcSession session_;
   ConnectionWatch watch_;
+  const size_t least_read_;
+  size_t read_size_;          // of the thread's buffer, for the next read
   uint64_t received_ = 0;     // bytes, in total
   uint64_t sent_ = 0;         // bytes, in total
   uint64_t moved_ = 0;        // bytes, either way, until the last look
   EventLoop::TimerId timer_;  // of draining, then of lingering
+  int turns_unwritten_ = 0;   // while calls are held back
   bool watching_output_ = false;
   bool draining_ = false;
   bool failed_ = false;  // send what is pending, then close

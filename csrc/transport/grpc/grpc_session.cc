@@ -1,5 +1,6 @@
 #include "transport/grpc/grpc_session.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,10 @@ using std::chrono::milliseconds;
 constexpr auto kCreditDelay = milliseconds(10);
 // The server is full of requests that wait for credit: after so long they are refused, one by one.
 constexpr auto kPatience = milliseconds(1000);
+// Of a turn of the loop, for runs: each connection has its share, and runs one call at any rate.
+// What is more is held back for the next turns, so that who asks for much at once does not keep
+// those waiting who ask for little.
+constexpr auto kTurn = std::chrono::microseconds(500);
 
 Status Full(std::string_view what, size_t limit) {
   return Status::ResourceExhausted("The server has all the " + std::string(what) +
@@ -36,9 +41,10 @@ GrpcSession::GrpcSession(Host& host, const MethodTable& methods, const Http2Limi
 GrpcSession::~GrpcSession() { AbandonCalls(); }
 
 Status GrpcSession::Receive(ByteView bytes) {
-  receiving_ = true;
+  expected_ = true;
+  burst_end_.reset();
   Status status = http2_.Receive(bytes);
-  receiving_ = false;
+  expected_ = false;
   // Only now: most calls have been answered by the time their deadline would be watched.
   for (const auto& call : new_deadlines_) call->ArmDeadline();
   new_deadlines_.clear();
@@ -46,11 +52,25 @@ Status GrpcSession::Receive(ByteView bytes) {
 }
 
 void GrpcSession::RunHeld() {
-  while (!held_.empty() && !congested()) {
+  if (!may_run_held()) return;
+  expected_ = true;
+  const auto end = EventLoop::Clock::now() + Share();
+  do {
     const auto call = std::move(held_.front());
     held_.pop_front();
     call->Run();
-  }
+  } while (may_run_held() && EventLoop::Clock::now() < end);
+  expected_ = false;
+}
+
+void GrpcSession::Begin(std::shared_ptr<ServerCall> call, EventLoop::Clock::time_point now) {
+  if (!burst_end_) burst_end_ = now + Share();
+  if (held_.empty() && !congested() && now < *burst_end_) return call->Run();
+  held_.push_back(std::move(call));
+}
+
+EventLoop::Clock::duration GrpcSession::Share() const {
+  return kTurn / std::max<size_t>(origin_->loop->sharers(), 1);
 }
 
 Status GrpcSession::Admit() {
@@ -102,7 +122,7 @@ void GrpcSession::AbandonCalls() {
 }
 
 void GrpcSession::WantOutput() {
-  if (!receiving_) host_.OnOutput();
+  if (!expected_) host_.OnOutput();
 }
 
 void GrpcSession::WatchDeadline(std::shared_ptr<ServerCall> call) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "transport/grpc/method_table.h"
@@ -41,7 +42,10 @@ class GrpcSession : private Http2Events {
   // Bytes of answers that http2() has taken since the begin, and those that wait for that.
   uint64_t bytes_taken() const { return bytes_taken_; }
   size_t bytes_waiting() const { return bytes_waiting_; }
-  // Runs calls that were held back, as far as the peer has taken earlier answers.
+  // Calls were held back that may run now: RunHeld() at the end of the loop's next turn.
+  bool may_run_held() const { return !held_.empty() && !congested(); }
+  // Runs them, one at least, as far as the session's share of the turn lasts. The host asks for
+  // their output.
   void RunHeld();
   // Lets other connections know what this one holds now: once after each burst.
   void PublishLoad() { load_.Publish(); }
@@ -75,14 +79,17 @@ class GrpcSession : private Http2Events {
   void OnRequestDropped(size_t bytes) { load_.DropBytes(bytes); }
   // Gives the peer credit on the connection: later, while the server holds much.
   void CreditConnection(size_t bytes);
-  // The peer leaves so much of its answers that no more are to be made for it.
-  bool congested() const { return bytes_waiting_ > origin_->options.max_buffered_bytes; }
-  // Runs `call` when the session is no longer congested, in order.
-  void Hold(std::shared_ptr<ServerCall> call) { held_.push_back(std::move(call)); }
+  // Runs `call`, whose request was complete at `now`: at once or, when its turn has not come,
+  // later.
+  void Begin(std::shared_ptr<ServerCall> call, EventLoop::Clock::time_point now);
   void Remove(ServerCall& call);
 
  private:
   Http2Stream* OnStream(int32_t id) override;
+  // The peer leaves so much of its answers that no more are to be made for it.
+  bool congested() const { return bytes_waiting_ > origin_->options.max_buffered_bytes; }
+  // Of this turn of the loop.
+  EventLoop::Clock::duration Share() const;
   void CreditLater();
   void OnCreditTimer();
   void RefuseNewest();
@@ -102,7 +109,8 @@ class GrpcSession : private Http2Events {
   uint64_t calls_begun_ = 0;
   uint64_t bytes_taken_ = 0;
   size_t bytes_waiting_ = 0;
-  bool receiving_ = false;
+  std::optional<EventLoop::Clock::time_point> burst_end_;  // until then calls run as they come in
+  bool expected_ = false;  // by the host: it asks for output when this returns
 };
 
 }  // namespace fastserve

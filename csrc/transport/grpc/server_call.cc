@@ -282,14 +282,12 @@ void ServerCall::OnEnd() {
   } else if (!request_) {
     End(Status::Internal("a unary request has no message"));
   } else {
-    record().Received(request_.size());
-    Run();
+    session_->Begin(shared_from_this(), record().Received(request_.size()));
   }
 }
 
 void ServerCall::Run() {
   if (answered_ || session_ == nullptr) return;
-  if (session_->congested()) return session_->Hold(shared_from_this());
   method_->second.handle(shared_from_this(), std::move(request_));
 }
 

@@ -32,8 +32,9 @@ struct CallOrigin {
 // Threads: the functions of Call from any; the rest on the loop's thread. Two flags keep the sides
 //   apart: `ended_` says that somebody has decided the outcome (first come, first served, on any
 //   thread), `answered_` that the loop's thread has begun to send it.
-// Congestion: a native unary call whose peer leaves too much of its answers is held back, complete,
-//   by the session; a streaming handler holds itself back by buffered_bytes().
+// Turns: a native unary call whose peer leaves too much of its answers, or asks for more than its
+//   share, is held back, complete, by the session; a streaming handler holds itself back by
+//   buffered_bytes().
 // Owner: its GrpcSession, until the stream closes; whoever holds a CallPtr.
 // Flow control: a native unary call gives credit for bytes as they come. A streaming call gives it
 //   at once only while no complete message waits for MessageConsumed(); so a message larger than

@@ -34,10 +34,14 @@ class FrameScanner {
     filled_ += taken;
     if (filled_ < kHeader) return std::nullopt;
     filled_ = 0;
+    ++frames_;
     to_pass_ = Number(0, 3);
     last_ = Head{to_pass_, header_[3], header_[4], static_cast<int32_t>(Number(5, 4) & INT32_MAX)};
     return last_;
   }
+
+  // Whose headers have come.
+  uint64_t frames() const { return frames_; }
 
   // The last frame, when more of its payload is to come: `length` bytes. Not the preface.
   std::optional<Head> unfinished() const {
@@ -57,6 +61,7 @@ class FrameScanner {
   size_t to_pass_ = kPreface;
   size_t filled_ = 0;  // of header_
   std::optional<Head> last_;
+  uint64_t frames_ = 0;
   uint8_t header_[kHeader];
 };
 

@@ -121,6 +121,8 @@ class Http2Session {
   // Where the socket may put the next bytes that it brings, which saves a copy of a large body;
   // they are handed to Receive() all the same. Valid until the next call of anything here.
   std::span<char> Room() const;
+  // Frames that the peer has sent, the last one maybe in part.
+  uint64_t frames() const { return scanner_.frames(); }
   // The peer has sent its SETTINGS, which are its first frame.
   bool greeted() const { return greeted_; }
   // Moves frames to output() until that holds `limit` bytes (or one frame more). False when the

@@ -57,6 +57,7 @@ void EventLoop::Turn(std::chrono::milliseconds limit) {
 
 int EventLoop::WaitMs(std::chrono::milliseconds limit) const {
   auto wait = limit;
+  if (!deferred_.empty()) return 0;
   if (!timers_.empty()) {
     // Rounded up: a timer that is not due yet must not make the loop spin.
     const auto until =
@@ -151,7 +152,7 @@ void EventLoop::Undefer(Deferred* work) {
 }
 
 void EventLoop::RunDeferred() {
-  // What is deferred from here on waits for the next turn; a post makes that come at once.
+  // What is deferred from here on waits for the next turn, which comes at once.
   running_deferred_.swap(deferred_);
   for (size_t i = 0; i < running_deferred_.size(); ++i) {
     Deferred* work = running_deferred_[i];
@@ -160,7 +161,6 @@ void EventLoop::RunDeferred() {
     work->OnTurnEnd();
   }
   running_deferred_.clear();
-  if (!deferred_.empty()) Post([] {});
 }
 
 }  // namespace fastserve

@@ -83,6 +83,10 @@ class EventLoop {
 
   // Runs `work` once at the end of this turn, however often it is deferred till then.
   void Defer(Deferred* work);
+  // How many share this turn, for those who divide it: ready watchers, and work put off until now.
+  size_t sharers() const {
+    return static_cast<size_t>(ready_end_) + deferred_.size() + running_deferred_.size();
+  }
   // Forgets `work`, which is about to go.
   void Undefer(Deferred* work);
 

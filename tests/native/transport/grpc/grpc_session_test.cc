@@ -337,6 +337,29 @@ TEST_F(SlowClientTest, CallsWaitWhileTheClientLeavesTooMuchOfItsAnswers) {
   EXPECT_EQ(SplitMessages(client_.exchange(late).data), Lines{"late"});
 }
 
+TEST_F(GrpcSessionTest, CallsBeyondTheShareOfATurnWaitForTheNextOnes) {
+  std::string order;
+  methods_.methods["/s/Long"] = {.handle = [&](const CallPtr& call, const ByteBuffer& request) {
+    order += request.view();
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    while (std::chrono::steady_clock::now() < until) continue;
+    call->Reply({});
+  }};
+  for (const char* name : {"a", "b", "c"}) {
+    client_.Send(client_.Request(CallFields("/s/Long")), Message(name), true);
+  }
+  Carry();
+  EXPECT_EQ(order, "a");
+  Begin(CallFields("/s/Long"), Message("d"), true);
+  EXPECT_EQ(order, "a");
+  for (const char* expected : {"ab", "abc", "abcd"}) {
+    EXPECT_TRUE(session_->may_run_held());
+    InLoop([&] { session_->RunHeld(); });
+    EXPECT_EQ(order, expected);
+  }
+  EXPECT_FALSE(session_->may_run_held());
+}
+
 TEST_F(SlowClientTest, CallThatEndsWhileItWaitsIsNotRun) {
   for (int i = 0; i < 8; ++i) BeginLarge();
   EXPECT_EQ(runs_, 5);

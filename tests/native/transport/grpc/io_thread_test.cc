@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <future>
 #include <string>
 #include <vector>
@@ -70,6 +72,46 @@ TEST(IoThreadTest, DrainSendsAllAnswersHoweverManyThereAreInATurn) {
   for (const int32_t id : ids) answered += client.exchange(id).Field("grpc-status") == "13";
   EXPECT_EQ(answered, kCalls);
   EXPECT_EQ(thread->CutOff(), 0u);
+}
+
+// A busy client has a dozen calls run that take all of a turn each; another, which asks while the
+// first of them runs, is answered among them.
+TEST(IoThreadTest, ClientOfOneCallDoesNotWaitForAllCallsOfAnother) {
+  constexpr int kCalls = 12;
+  std::string order;  // the loop's until the thread is joined
+  GrpcClient* modest = nullptr;
+  MethodTable methods;
+  const ConnectionOptions options;
+  methods.methods["/s/Long"] = {.handle = [&](const CallPtr& call, const ByteBuffer&) {
+    if (order.empty()) modest->Begin("/s/Short", Message(""), true);
+    order += 'L';
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    while (std::chrono::steady_clock::now() < until) continue;
+    call->Reply({});
+  }};
+  methods.methods["/s/Short"] = {.handle = [&](const CallPtr& call, const ByteBuffer&) {
+    order += 's';
+    call->Reply({});
+  }};
+  ServerLoad load;
+  ConnectionGate gate;
+  auto thread = *IoThread::Start(methods, options, load, gate, 0);
+  const auto connect = [&] {
+    UniqueFd fd;
+    gate.Enter();
+    thread->Adopt(MakeServerEnd(&fd), nullptr, "unix:");
+    return fd;
+  };
+  GrpcClient other(connect());
+  modest = &other;
+  GrpcClient busy(connect());
+  for (int i = 0; i < kCalls; ++i) {
+    busy.http2().Send(busy.http2().Request(CallFields("/s/Long")), Message(""), true);
+  }
+  EXPECT_TRUE(busy.RunUntil([&] { return busy.exchange(2 * kCalls - 1).closed(); }));
+  thread->CutOff();
+  EXPECT_EQ(std::count(order.begin(), order.end(), 'L'), kCalls);
+  EXPECT_LE(order.find('s'), 2u) << order;
 }
 
 TEST(IoThreadTest, CutOffCountsTheCallsThatWereNotAnswered) {
