@@ -258,11 +258,16 @@ def candidates(stage: Stage, wanted: Sequence[str]) -> tuple[list[Candidate], di
 
 
 def _session(stage: Stage, spec: SessionSpec) -> Candidate:
-    command = [str(program("session_loop")), "--tensorflow", tensorflow_folder(stage.python)]
+    folder = tensorflow_folder(stage.python)
+    command = [str(program("session_loop")), "--tensorflow", folder]
     command += ["--model", str(version_folder(stage.base_path))]
     command += ["--request", str(stage.files.request), "--expect", str(stage.files.response)]
     command += ["--tolerance", repr(stage.files.tolerance)]
     command += ["--batch", str(spec.batch), "--callers", str(spec.callers)]
+    # TensorFlow 2.21 does not look there, and without it uses no GPU; fastserve opens it by itself.
+    cusolver = Path(folder).parent / "nvidia" / "cusolver" / "lib"
+    if stage.scenario.gpu and cusolver.is_dir():
+        command = ["env", f"LD_LIBRARY_PATH={cusolver}", *command]
     settings = f"bare TF_SessionRun, {spec.callers} at a time, of {spec.batch} requests each"
     return Candidate(subject=SessionSubject(spec.name, command), settings=settings)
 

@@ -55,8 +55,3 @@ def replica_devices(config_proto: Any, replicas: int) -> tuple[str, ...]:
             + ("there are so many GPUs" if kind == "GPU" else "CUDA's driver shows no GPU")
         )
     return tuple(f"/device:{kind}:{index}" for index in range(replicas or count))
-
-
-def on_gpus(devices: tuple[str, ...]) -> bool:
-    """Tells whether replica_devices() has found GPUs."""
-    return any(":GPU:" in device for device in devices)

@@ -11,7 +11,7 @@ from typing import Any
 from fastserve.config.auth import AuthConfig
 from fastserve.config.batching import BatchingConfig
 from fastserve.config.cpus import MAX_THREADS, available_cpus
-from fastserve.config.gpus import on_gpus, session_gpus
+from fastserve.config.gpus import session_gpus
 from fastserve.config.models import TENSORFLOW_PLATFORM, ModelConfig, Transitions
 from fastserve.config.observe import ObserveConfig
 from fastserve.config.transport import TransportConfig
@@ -343,10 +343,15 @@ class PlatformConfig:
     def default_batch_threads(self) -> int:
         """How many threads run batches where the parameters do not say.
 
-        Two a GPU: while one batch is computed the next is copied, and what comes meanwhile waits
-        for a larger batch. Else one a CPU.
+        Two a GPU that holds a replica, or two if TensorFlow chooses the GPU: while one batch is
+        computed the next is copied, and what comes meanwhile waits for a larger batch. Without
+        GPUs, one a CPU.
         """
-        return 2 * len(self.devices) if on_gpus(self.devices) else available_cpus()
+        from fastserve import protos
+
+        if not session_gpus(protos.ConfigProto.FromString(self.config_proto)):
+            return available_cpus()
+        return 2 * max(len(self.devices), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

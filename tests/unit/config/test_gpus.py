@@ -65,14 +65,15 @@ def names(kind: str, count: int) -> list[str]:
 @pytest.mark.parametrize(
     ("replicas", "gpus", "devices", "threads"),
     [
-        (1, 4, [], available_cpus()),
+        (1, 4, [], 2),
+        (1, 0, [], available_cpus()),
         (0, 4, names("GPU", 4), 8),
         (0, 1, names("GPU", 1), 2),
         (3, 4, names("GPU", 3), 6),
         (0, 0, names("CPU", 1), available_cpus()),
     ],
 )
-def test_each_gpu_that_has_a_replica_has_two_threads_for_batches(
+def test_each_gpu_that_is_used_has_two_threads_for_batches(
     configure: Configure, replicas: int, gpus: int, devices: list[str], threads: int
 ) -> None:
     made, _ = configure(f"--gpu_replicas={replicas}", gpus=gpus)
