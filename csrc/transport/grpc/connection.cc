@@ -12,11 +12,11 @@ constexpr size_t kPullBytes = 256 << 10;
 // A message's bytes of which so many are still to come are read to where they belong; copying fewer
 // costs less than handing over two pieces.
 constexpr size_t kPlacedBytes = 16 << 10;
-// What is read at a time at first, and as long as it is that many frames: it is worked through
-// before the next connection's turn. Of larger frames more is read, up to all of the thread's
-// buffer.
+// What is read at a time at first, and as long as its frames are small on average: it is worked
+// through before the next connection's turn. Of larger frames as much is read as the thread's
+// buffer holds.
 constexpr size_t kSmallRead = 4 << 10;
-constexpr uint64_t kManyFrames = 64;
+constexpr size_t kSmallFrame = 256;
 // With TLS a record must fit.
 constexpr size_t kSmallTlsRead = 2 * TlsStream::kMaxRecord;
 // One connection's share of a turn of the loop.
@@ -84,9 +84,10 @@ bool Connection::Read() {
   const uint64_t frames = session_.http2().frames();
   Take({place.data(), received.placed});
   Take({room.data(), received.bytes});
-  if (session_.http2().frames() - frames > kManyFrames) {
+  const size_t bytes = received.placed + received.bytes;
+  if ((session_.http2().frames() - frames) * kSmallFrame > bytes) {
     read_size_ = least_read_;
-  } else if (received.placed + received.bytes >= read_size_) {
+  } else if (bytes >= read_size_) {
     read_size_ = owner_.read_buffer().size();
   }
   if (received.state == Socket::State::kFailed) failed_ = true;
