@@ -203,6 +203,21 @@ def test_metrics_have_help_and_type_and_count_requests_by_signature(server: Serv
     assert after['fastserve_model_loads_total{model="half_plus",outcome="OK"}'] >= 1
 
 
+def test_rest_requests_that_are_no_http_or_too_long_are_counted_by_status(
+    server: ServerProcess,
+) -> None:
+    before = series(server, "/metrics")
+    length = {"Host": "x", "Content-Length": str(2**40)}
+    too_long = rest.head("POST", "/v1/models/half_plus:predict", length)
+    for request, status in ((b"GET\0\r\n\r\n", 400), (too_long, 413), (too_long, 413)):
+        assert rest.send(server.rest_port, request).status == status
+    grown = growth(before, series(server, "/metrics"), "fastserve_rest_refused_total")
+    assert grown == {
+        'fastserve_rest_refused_total{status="400"}': 1,
+        'fastserve_rest_refused_total{status="413"}': 2,
+    }
+
+
 def test_batches_are_counted(start_server: StartServer, models: Path, tmp_path: Path) -> None:
     parameters = tmp_path / "batching.txt"
     parameters.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 4")

@@ -15,6 +15,7 @@ import httptools
 from fastserve.gateway.limits import Limits, Receiving
 from fastserve.gateway.replies import Reply, error_body, html_reply, render_head
 from fastserve.gateway.request import Body, Request
+from fastserve.observe import instruments
 from fastserve.observe.access_log import AccessLog
 from fastserve.observe.stages import server_timing
 
@@ -420,6 +421,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._deaf:
             return
         request = self._request if self.receiving else Request(begun=time.monotonic())
+        if request.refusal is None:  # else for its token, which is counted natively
+            instruments.rest_refused.add(str(reply.status))
         self._deaf = self._refused = True
         self._receive(Receiving.NOTHING)
         request.body = b""

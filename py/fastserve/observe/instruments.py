@@ -79,6 +79,9 @@ load_seconds = Histogram(LOAD_LIMITS, "model")
 """Of loads that went well, warm-up included."""
 unload_seconds = Histogram(LOAD_LIMITS, "model")
 """From the decision to unload a version until its memory is free."""
+rest_refused = Counter("status")
+"""Requests over REST that the gateway did not take, but for those without a token: they are
+counted natively."""
 access_log_dropped = Counter()
 """Entries of the control plane; those of native calls are counted natively."""
 request_log_dropped = Counter()

@@ -140,6 +140,12 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     for protocol, number in zip(PROTOCOLS, snapshot.native["in_flight"], strict=True):
         in_flight.samples.append(((("protocol", protocol),), number))
         open_ones.samples.append(((("protocol", protocol),), connections[protocol]))
+    refused = Family(
+        "fastserve_rest_refused_total",
+        "counter",
+        "Requests over REST that were refused before they were looked at.",
+    )
+    refused.samples.extend(instruments.rest_refused.samples())
     memory = Family(
         "fastserve_resident_memory_bytes", "gauge", "Memory of the process, all models included."
     )
@@ -159,7 +165,7 @@ def _process(snapshot: Snapshot, connections: Mapping[str, int]) -> list[Family]
     )
     lost = snapshot.native["traces_dropped"] + instruments.traces_dropped.total()
     untraced.samples.append(((), lost))
-    return [in_flight, open_ones, memory, dropped, unlogged, untraced]
+    return [in_flight, open_ones, refused, memory, dropped, unlogged, untraced]
 
 
 def _resident_bytes() -> int:
