@@ -178,11 +178,12 @@ def test_prometheus_sends_its_token_to_both_pages() -> None:
     ("settings", "message"),
     [
         ((), "models.volume is empty"),
+        (("--set=models.basePath=/elsewhere",), "models.volume is empty"),
         ((*VOLUME, "--set=auth.tokensKey=clients"), "auth.secretName is empty"),
         ((*VOLUME, "--set=replica=3"), "replica"),
         ((*VOLUME, "--set=gpus=many"), "gpus"),
     ],
-    ids=["no models", "no secret", "unknown value", "wrong type"],
+    ids=["no models", "models of no store", "no secret", "unknown value", "wrong type"],
 )
 def test_chart_refuses_values_that_say_nothing_useful(
     settings: tuple[str, ...], message: str
