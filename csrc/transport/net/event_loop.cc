@@ -56,8 +56,8 @@ void EventLoop::Turn(std::chrono::milliseconds limit) {
 }
 
 int EventLoop::WaitMs(std::chrono::milliseconds limit) const {
-  auto wait = limit;
   if (!deferred_.empty()) return 0;
+  auto wait = limit;
   if (!timers_.empty()) {
     // Rounded up: a timer that is not due yet must not make the loop spin.
     const auto until =

@@ -13,6 +13,12 @@
 
 namespace fastserve {
 
+// Works for longer than all runs of a turn of the loop may take.
+inline void OutlastTurn() {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+  while (std::chrono::steady_clock::now() < until) continue;
+}
+
 // What a streaming handler was told, written on the I/O thread and read by the test.
 class CallLog {
  public:
